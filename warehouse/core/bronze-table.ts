@@ -1,0 +1,60 @@
+import type { IsoDate } from './clock.ts';
+
+/** What stages tell each other about bronze tables: plain data, so that extract, bronze and transform need not import one another. */
+
+/** How one Postgres column arrives in Parquet. */
+export interface ColumnContract {
+  readonly name: string;
+  /** As Postgres prints it: format_type(), e.g. numeric(14,2). */
+  readonly postgresType: string;
+  /** Type of the Parquet column as DuckDB names it, e.g. DECIMAL(14,2). */
+  readonly duckdbType: string;
+  readonly nullable: boolean;
+  /** What happens to a value the type cannot hold. */
+  readonly policy: 'error';
+}
+
+export interface TableContract {
+  /** Key columns in order; empty for a table without a key, which is replaced whole. */
+  readonly key: readonly string[];
+  readonly columns: readonly ColumnContract[];
+}
+
+/** Columns every bronze file carries after those of its contract. `_seq` = commit number × 2^32 + row within the commit. */
+export const BRONZE_META_COLUMNS = [
+  { name: '_op', duckdbType: 'VARCHAR' },
+  { name: '_seq', duckdbType: 'BIGINT' },
+  { name: '_extracted_at', duckdbType: 'TIMESTAMPTZ' },
+] as const;
+
+/** A delete row carries the key and every last known value, so that whoever follows the log knows what went away. */
+export const BRONZE_OPS = ['read', 'insert', 'update', 'delete', 'truncate'] as const;
+export type BronzeOp = (typeof BRONZE_OPS)[number];
+
+/** `_seq` of the first row of a commit; sequence numbers begin at 1. */
+export function firstSeqOf(commit: number): bigint {
+  return BigInt(commit) << 32n;
+}
+
+/** A table's committed history as local Parquet files, oldest first; enough to read its current state or its changes. */
+export interface BronzeTable {
+  readonly source: string;
+  readonly table: string;
+  readonly contract: TableContract;
+  /** Files since the last whole replacement, by commit. Empty when nothing was ever committed for the table. */
+  readonly files: readonly { readonly commit: number; readonly path: string; readonly rows: number }[];
+  /** Number of the last commit that changed this table; 0 when none has. */
+  readonly lastCommit: number;
+  /** Commit that replaced the table whole (keyless tables), after which earlier rows are void; 0 when none has. */
+  readonly replacedAt: number;
+}
+
+/** All of bronze as of some commits: what a build reads. */
+export interface BronzeSnapshot {
+  readonly tables: readonly BronzeTable[];
+  /** Number of the last commit per source. */
+  readonly commits: Readonly<Record<string, number>>;
+}
+
+/** The logical date of a run; rows dated later are invisible to models that ask. */
+export type AsOf = IsoDate;

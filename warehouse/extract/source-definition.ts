@@ -1,0 +1,28 @@
+/** What a project's models/sources/*.ts export: which tables of a Postgres schema are carried, and how. Types only are imported from here. */
+
+export type TableMode = 'cursor' | 'full';
+
+export interface TableDefinition {
+  /**
+   * cursor: only rows whose cursor moved since the last commit, without gaps; deletes are not carried.
+   * full: the whole table is read and compared with the last state; inserts, updates and deletes are carried.
+   */
+  readonly mode: TableMode;
+  /** Key columns; empty only with mode full, where the table is then replaced whole when it changed. */
+  readonly key: readonly string[];
+  /** The columns that leave Postgres; everything else stays there. */
+  readonly columns: readonly string[];
+  /** The column that moves with every change. `setBy: database`: a trigger sets it from now(), which makes the computed guard valid. */
+  readonly cursor?: { readonly column: string; readonly setBy: 'database' | 'application' };
+  readonly description?: string;
+}
+
+export interface SourceDefinition {
+  readonly kind: 'postgres';
+  /** The source's name in SQL: bronze.<name>.<table>. */
+  readonly name: string;
+  /** Postgres schema. */
+  readonly schema: string;
+  readonly description?: string;
+  readonly tables: Readonly<Record<string, TableDefinition>>;
+}

@@ -1,0 +1,106 @@
+import type { Dataset, Owner } from '../core/dataset.ts';
+import type { SourceLocation } from './source-location.ts';
+
+/** The compiler's plain data: parse → graph → compile → plan. Nothing here touches DuckDB. */
+
+export const LAYERS = ['silver', 'gold'] as const;
+export type Layer = (typeof LAYERS)[number];
+
+export const MATERIALIZATIONS = ['view', 'table', 'incremental'] as const;
+export type Materialization = (typeof MATERIALIZATIONS)[number];
+
+export type Severity = 'error' | 'warn';
+
+/** One test of a model, as declared in its header. */
+export type ModelTest = {
+  readonly name: string;
+  readonly severity: Severity;
+  readonly at: SourceLocation;
+} & (
+  | { readonly kind: 'not_null'; readonly column: string }
+  | { readonly kind: 'unique'; readonly columns: readonly string[] }
+  | {
+      readonly kind: 'accepted_values';
+      readonly column: string;
+      readonly values: readonly (string | number | boolean)[];
+    }
+  | { readonly kind: 'relationships'; readonly column: string; readonly to: string; readonly toColumn: string }
+  | { readonly kind: 'range'; readonly column: string; readonly min?: string; readonly max?: string }
+  | { readonly kind: 'expression'; readonly sql: string }
+);
+
+export interface ModelColumn {
+  readonly name: string;
+  readonly type?: string;
+  readonly description?: string;
+  readonly at: SourceLocation;
+}
+
+/** A file sql/<layer>/<domain>/<table>.sql, read but not yet bound. */
+export interface Model {
+  /** silver.<table> or gold.<table>. */
+  readonly name: string;
+  readonly layer: Layer;
+  readonly table: string;
+  readonly domain: string;
+  /** Path relative to the project, with `/`. */
+  readonly file: string;
+  readonly description: string;
+  readonly materialized: Materialization;
+  readonly key: readonly string[];
+  /** incremental only: the columns whose touched values are recomputed; the key when not given. */
+  readonly incrementalBy: readonly string[];
+  readonly columns: readonly ModelColumn[];
+  readonly tests: readonly ModelTest[];
+  readonly owner?: Owner;
+  /** The header's dataset block; columns are filled in when the model is bound. */
+  readonly dataset?: Omit<Dataset, 'columns'>;
+  readonly tags: readonly string[];
+  readonly asOf?: { readonly kind: 'recompute' } | { readonly kind: 'appends'; readonly column: string };
+  /** The SELECT, without the header and without a trailing semicolon; `bodyAt` is where it begins in the file. */
+  readonly sql: string;
+  readonly bodyAt: SourceLocation;
+}
+
+/** A model with its place in the graph and its bound columns. */
+export interface CompiledModel extends Model {
+  /** silver.x, gold.x, bronze.<source>.<table>, bronze_log.<source>.<table>: sorted, without repeats. */
+  readonly dependencies: readonly string[];
+  readonly boundColumns: readonly { readonly name: string; readonly type: string }[];
+  readonly fingerprint: string;
+  /** True when its SQL itself calls as_of(), directly or through a macro. */
+  readonly usesAsOf: boolean;
+  /** How a change upstream becomes a change here. */
+  readonly refresh: RefreshRule;
+}
+
+/**
+ * partition: output rows whose `by` columns hold p depend only on rows of each local leaf whose `leafColumns` hold p (the compiler proved it),
+ * so that the touched partitions alone are recomputed. `sql(touched)` is the query with every local leaf filtered.
+ */
+export type RefreshRule =
+  | {
+      readonly kind: 'partition';
+      readonly by: readonly string[];
+      /** Dependency → the leaf's columns that carry `by`, one list per occurrence. Dependencies not named here force a rebuild when they change. */
+      readonly leaves: Readonly<Record<string, readonly (readonly string[])[]>>;
+      /** The query with every occurrence of a local leaf replaced by its rows in the table named TOUCHED_TABLE (columns = `by`). */
+      readonly touchedSql: string;
+    }
+  | { readonly kind: 'rebuild'; readonly why: string };
+
+/** Name of the temporary table of touched partitions that `touchedSql` reads. */
+export const TOUCHED_TABLE = '_sluice_touched';
+
+export interface Macro {
+  readonly name: string;
+  readonly file: string;
+  /** A whole CREATE MACRO statement. */
+  readonly sql: string;
+}
+
+export interface CompiledProject {
+  /** In build order: every model after those it depends on. */
+  readonly models: readonly CompiledModel[];
+  readonly macros: readonly Macro[];
+}
