@@ -1,0 +1,88 @@
+import type { AsOf } from '../warehouse/core/bronze-table.ts';
+import type { TestResult } from '../warehouse/core/release.ts';
+
+/** What the pipeline may ask for. Requests and results are small plain JSON: manifests and counts, never rows. */
+
+export interface ExtractRequest {
+  /** Business key of the run, for logs. */
+  readonly runKey: string;
+  /** Sources by name; all when absent. */
+  readonly sources?: readonly string[];
+}
+
+export interface TableReport {
+  readonly source: string;
+  readonly table: string;
+  readonly mode: string;
+  /** Rows that Postgres sent. */
+  readonly rowsRead: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Bytes of the Parquet files committed. */
+  readonly bytes: number;
+  readonly ms: number;
+  /** Why the table was read the way it was, when that is not its mode's usual way. */
+  readonly note?: string;
+}
+
+export interface ExtractReport {
+  readonly tables: readonly TableReport[];
+  /** Number of the last commit per source after this batch. */
+  readonly commits: Readonly<Record<string, number>>;
+  /** ISO instant of the Postgres snapshot that every table was read at. */
+  readonly snapshotAt: string;
+  readonly ms: number;
+}
+
+export interface OpenBuildRequest {
+  readonly runKey: string;
+  readonly asOf: AsOf;
+  /** Model selectors; all when absent. */
+  readonly select?: readonly string[];
+  /** Rebuild every selected model from bronze instead of refreshing it. */
+  readonly fullRefresh?: boolean;
+}
+
+export interface BuildHandle {
+  readonly buildId: string;
+  /** Models that will run; 0 means the current release already holds this. */
+  readonly toRun: number;
+  readonly total: number;
+}
+
+export interface ModelReport {
+  readonly name: string;
+  readonly action: string;
+  readonly why: string;
+  /** Rows of the table after the step. */
+  readonly rows: number;
+  readonly changedRows: number;
+  readonly ms: number;
+}
+
+export interface ReleaseReport {
+  readonly number: number;
+  readonly version: string;
+  readonly asOf: AsOf;
+  readonly bytes: number;
+  readonly newBytes: number;
+  readonly ms: number;
+}
+
+export interface LayerRequest {
+  readonly buildId: string;
+  readonly layer: 'silver' | 'gold';
+}
+
+/** The steps of a run. Each may be called again with the same request without doing harm. */
+export interface EltActivities {
+  extract(request: ExtractRequest): Promise<ExtractReport>;
+  openBuild(request: OpenBuildRequest): Promise<BuildHandle>;
+  runModels(request: LayerRequest): Promise<readonly ModelReport[]>;
+  /** Runs every test of the layer; throws TESTS_FAILED when one of severity error fails. */
+  runTests(request: LayerRequest): Promise<readonly TestResult[]>;
+  publish(request: { readonly buildId: string }): Promise<ReleaseReport>;
+  /** Throws the clones away; a build that is not there is fine. */
+  abortBuild(request: { readonly buildId: string }): Promise<void>;
+}

@@ -1,0 +1,189 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+import { SluiceError } from '../warehouse/core/errors.ts';
+
+/**
+ * The one place that reads the environment. Values come from the process, then from the project's .env file, then from the defaults here.
+ * docs/configuration.md lists every option; a test compares the two.
+ */
+
+const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+
+/** Every option: its schema, default, unit and meaning. */
+export const CONFIG_OPTIONS = {
+  SLUICE_SOURCE_URL: {
+    schema: z.union([
+      z.literal('embedded'),
+      z.string().regex(/^postgres(ql)?:\/\//, 'must be "embedded" or begin with postgres://'),
+    ]),
+    default: 'embedded',
+    describe:
+      'Postgres to extract from: a postgres:// URL, or `embedded` for the project’s own Postgres in .sluice/postgres, started when needed.',
+  },
+  SLUICE_LAKE: {
+    schema: z
+      .string()
+      .min(1)
+      .refine(
+        (url) => !/^[a-z0-9+.-]+:\/\//i.test(url) || url.startsWith('file://'),
+        'must be a folder or a file:// URL',
+      ),
+    default: '.sluice/lake',
+    describe: 'Where bronze and the releases live: a folder, relative to the project, or a file:// URL.',
+  },
+  SLUICE_CACHE: {
+    schema: z.string().min(1),
+    default: '.sluice/cache',
+    describe: 'Folder for working copies and fetched releases; losing it costs time only.',
+  },
+  SLUICE_LOG_LEVEL: {
+    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']),
+    default: 'warn',
+    describe: 'How much to log, as JSON lines on standard error.',
+  },
+  SLUICE_THREADS: {
+    schema: whole(1, 256),
+    default: String(availableParallelism()),
+    describe: 'Threads a build may use; default: the machine’s.',
+  },
+  SLUICE_MEMORY_MB: {
+    schema: whole(128, 1_048_576),
+    default: '1024',
+    describe: 'Memory DuckDB may use for extraction and builds, in MB; it spills to the cache folder beyond.',
+  },
+  SLUICE_STATEMENT_TIMEOUT_S: {
+    schema: whole(1, 86_400),
+    default: '1800',
+    describe: 'Longest statement sent to the source, in seconds.',
+  },
+  SLUICE_LOCK_TIMEOUT_S: {
+    schema: whole(1, 3_600),
+    default: '10',
+    describe: 'Longest wait for a lock in the source, in seconds.',
+  },
+  SLUICE_SERVE_HOST: { schema: z.string().min(1), default: '127.0.0.1', describe: 'Address the service listens on.' },
+  SLUICE_SERVE_PORT: {
+    schema: whole(0, 65_535),
+    default: '8787',
+    describe: 'Port the service listens on; 0 takes a free one.',
+  },
+  SLUICE_JWT_SECRET: {
+    schema: z.string().min(32, 'must have at least 32 characters').optional(),
+    default: undefined,
+    describe:
+      'Secret that signs bearer tokens (HS256), at least 32 characters. Unset: a development secret in .sluice/jwt-secret, accepted on loopback addresses only.',
+  },
+  SLUICE_QUERY_TIMEOUT_MS: {
+    schema: whole(50, 600_000),
+    default: '10000',
+    describe: 'Longest query of the service, in milliseconds.',
+  },
+  SLUICE_QUERY_MEMORY_MB: {
+    schema: whole(64, 1_048_576),
+    default: '512',
+    describe: 'Memory of the service’s query engine, in MB.',
+  },
+} as const;
+
+export type OptionName = keyof typeof CONFIG_OPTIONS;
+
+export interface Config {
+  /** The project folder, absolute: holds models/, sql/ and .sluice/. */
+  readonly projectDir: string;
+  /** Local state of the project, absolute. */
+  readonly stateDir: string;
+  readonly sourceUrl: string;
+  readonly lakeDir: string;
+  readonly cacheDir: string;
+  readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+  readonly threads: number;
+  readonly memoryMb: number;
+  readonly statementTimeoutMs: number;
+  readonly lockTimeoutMs: number;
+  readonly serve: {
+    readonly host: string;
+    readonly port: number;
+    readonly queryTimeoutMs: number;
+    readonly queryMemoryMb: number;
+  };
+  readonly jwtSecret: string | undefined;
+}
+
+/** Reads and checks the whole configuration; every problem is reported at once (CONFIG_INVALID). */
+export function loadConfig(
+  projectDir: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
+  const project = resolve(projectDir);
+  if (!existsSync(join(project, 'models')) && !existsSync(join(project, 'sql'))) {
+    throw new SluiceError('PROJECT_NOT_FOUND', `${project} is not a Sluice project: it has neither models/ nor sql/.`, {
+      remedy: 'Change into the project folder or name it with --project DIR.',
+    });
+  }
+  const values = { ...readDotEnv(join(project, '.env')), ...definedOnly(environment) };
+  const problems: string[] = [];
+  const unknown = Object.keys(values).filter(
+    (name) => name.startsWith('SLUICE_') && !(name in CONFIG_OPTIONS) && !name.startsWith('SLUICE_TEST_'),
+  );
+  for (const name of unknown) problems.push(`${name}: no such option`);
+  const read = <T>(name: OptionName): T => {
+    const option = CONFIG_OPTIONS[name];
+    const raw = values[name] === undefined || values[name] === '' ? option.default : values[name];
+    const parsed = option.schema.safeParse(raw);
+    if (parsed.success) return parsed.data as T;
+    const shown =
+      name === 'SLUICE_JWT_SECRET' || name === 'SLUICE_SOURCE_URL' ? 'the value given' : JSON.stringify(raw);
+    problems.push(`${name}: ${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
+    return undefined as T;
+  };
+  const config: Config = {
+    projectDir: project,
+    stateDir: join(project, '.sluice'),
+    sourceUrl: read<string>('SLUICE_SOURCE_URL'),
+    lakeDir: toFolder(project, read<string>('SLUICE_LAKE')),
+    cacheDir: toFolder(project, read<string>('SLUICE_CACHE')),
+    logLevel: read('SLUICE_LOG_LEVEL'),
+    threads: read('SLUICE_THREADS'),
+    memoryMb: read('SLUICE_MEMORY_MB'),
+    statementTimeoutMs: read<number>('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
+    lockTimeoutMs: read<number>('SLUICE_LOCK_TIMEOUT_S') * 1000,
+    serve: {
+      host: read('SLUICE_SERVE_HOST'),
+      port: read('SLUICE_SERVE_PORT'),
+      queryTimeoutMs: read('SLUICE_QUERY_TIMEOUT_MS'),
+      queryMemoryMb: read('SLUICE_QUERY_MEMORY_MB'),
+    },
+    jwtSecret: read('SLUICE_JWT_SECRET'),
+  };
+  if (problems.length > 0) {
+    throw new SluiceError(
+      'CONFIG_INVALID',
+      `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n  ${problems.join('\n  ')}`,
+      {
+        remedy: 'Set the options in the environment or in the project’s .env file; docs/configuration.md lists them.',
+        details: { problems },
+      },
+    );
+  }
+  return Object.freeze(config);
+}
+
+function toFolder(project: string, value: string | undefined): string {
+  if (value === undefined) return project;
+  const path = value.startsWith('file://') ? fileURLToPath(value) : value;
+  return isAbsolute(path) ? path : join(project, path);
+}
+
+function readDotEnv(path: string): Record<string, string | undefined> {
+  return existsSync(path) ? parseEnv(readFileSync(path, 'utf8')) : {};
+}
+
+function definedOnly(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}

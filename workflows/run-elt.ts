@@ -1,0 +1,66 @@
+import type { ModelReport, ReleaseReport } from '../activities/contract.ts';
+import type { EltInput, EltResult, PipelineRuntime } from './contract.ts';
+
+/**
+ * The pipeline: extract → silver → test → gold → test → publish. Pure: order and decisions only, so that Temporal and the embedded runner
+ * share it.
+ *
+ *   extract ── openBuild ─┬─ nothing to run ──────────────────────────────────── done
+ *                         └─ silver ── tests ── gold ── tests ── publish ─────── done
+ *                              └─ any failure: abortBuild, the last release stands
+ *                                               publish lost the race: again from openBuild, on the new release
+ */
+export async function runElt(runtime: PipelineRuntime, input: EltInput): Promise<EltResult> {
+  const { activities } = runtime;
+  const runKey = `${input.pipeline}:${input.asOf}`;
+  const steps = input.steps ?? 'all';
+  const extract =
+    steps === 'build'
+      ? undefined
+      : await activities.extract({ runKey, ...(input.sources && { sources: input.sources }) });
+  if (steps === 'extract')
+    return { asOf: input.asOf, ...(extract && { extract }), models: [], tests: { passed: 0, warned: 0 } };
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return { asOf: input.asOf, ...(extract && { extract }), ...(await buildAndPublish(runtime, input, runKey)) };
+    } catch (error) {
+      if (runtime.codeOf(error) !== 'RELEASE_CONFLICT' || attempt === MAX_RACES) throw error;
+      runtime.log('another build published first; building again on its release', { attempt });
+    }
+  }
+}
+
+/** Lost races after which a run gives up: each one means that somebody else published meanwhile. */
+const MAX_RACES = 5;
+
+async function buildAndPublish(
+  runtime: PipelineRuntime,
+  input: EltInput,
+  runKey: string,
+): Promise<Pick<EltResult, 'models' | 'tests' | 'release'>> {
+  const { activities } = runtime;
+  const build = await activities.openBuild({
+    runKey,
+    asOf: input.asOf,
+    ...(input.select && { select: input.select }),
+    ...(input.fullRefresh && { fullRefresh: true }),
+  });
+  let published = false;
+  try {
+    const models: ModelReport[] = [];
+    const tests = { passed: 0, warned: 0 };
+    if (build.toRun === 0) return { models, tests };
+    for (const layer of ['silver', 'gold'] as const) {
+      models.push(...(await activities.runModels({ buildId: build.buildId, layer })));
+      for (const result of await activities.runTests({ buildId: build.buildId, layer })) {
+        if (result.status === 'pass') tests.passed++;
+        else tests.warned++;
+      }
+    }
+    const release: ReleaseReport = await activities.publish({ buildId: build.buildId });
+    published = true;
+    return { models, tests, release };
+  } finally {
+    if (!published) await runtime.cleanup(() => activities.abortBuild({ buildId: build.buildId }));
+  }
+}
