@@ -1,0 +1,62 @@
+import type { BronzeTable, TableContract } from './bronze-table.ts';
+import { BRONZE_META_COLUMNS } from './bronze-table.ts';
+import { quoteIdentifier, quoteLiteral } from './quote.ts';
+
+/** SELECTs over a bronze table's Parquet files, shared by every stage that reads bronze. */
+
+/** The current state: columns of the contract, then `_seq` and `_extracted_at`; the newest row per key, deletes applied. Without a key: every row since the last replacement. */
+export function currentRowsSql(table: BronzeTable): string {
+  const { key, columns } = table.contract;
+  const output = [...columns.map((column) => column.name), '_seq', '_extracted_at'].map(quoteIdentifier).join(', ');
+  const first = table.files[0];
+  if (first === undefined) return `select ${output} from (${emptySql(table.contract)})`;
+  const base = table.files.filter((file) => file.commit === first.commit);
+  const later = table.files.filter((file) => file.commit !== first.commit);
+  const baseSql = filesSql(table.contract, base);
+  if (key.length === 0) return `select ${output} from (${filesSql(table.contract, table.files)})`;
+  if (later.length === 0) return `select ${output} from (${baseSql}) where _op <> 'delete'`;
+  // A key stands at most once in a commit, so only the later commits need ranking; the first, usually the largest, is anti-joined.
+  const keyList = key.map(quoteIdentifier).join(', ');
+  const sameKey = key.map((name) => `newer.${quoteIdentifier(name)} = base.${quoteIdentifier(name)}`).join(' and ');
+  return `with newer as (
+  select * from (${filesSql(table.contract, later)})
+  qualify row_number() over (partition by ${keyList} order by _seq desc) = 1
+), base as (${baseSql})
+select ${output} from newer where _op <> 'delete'
+union all
+select ${output} from base where _op <> 'delete' and not exists (select 1 from newer where ${sameKey})`;
+}
+
+/** Every row since the last whole replacement: columns of the contract, then `_op`, `_seq` and `_extracted_at`. */
+export function logRowsSql(table: BronzeTable): string {
+  return filesSql(table.contract, table.files);
+}
+
+/** The rows of some commits only: `after` < commit ≤ `upTo`. */
+export function changedRowsSql(table: BronzeTable, after: number, upTo = Number.MAX_SAFE_INTEGER): string {
+  return filesSql(
+    table.contract,
+    table.files.filter((file) => file.commit > after && file.commit <= upTo),
+  );
+}
+
+/** A typed relation of the contract's columns without rows. */
+export function emptySql(contract: TableContract): string {
+  const columns = allColumns(contract).map((column) => `null::${column.duckdbType} as ${quoteIdentifier(column.name)}`);
+  return `select ${columns.join(', ')} where false`;
+}
+
+function filesSql(contract: TableContract, files: BronzeTable['files']): string {
+  if (files.length === 0) return emptySql(contract);
+  const casts = allColumns(contract).map(
+    (column) => `${quoteIdentifier(column.name)}::${column.duckdbType} as ${quoteIdentifier(column.name)}`,
+  );
+  const paths = files.map((file) => quoteLiteral(file.path)).join(', ');
+  // Files written before a column was added lack it; the typed empty relation gives it a name and a type, and NULL where it is missing.
+  return `select ${casts.join(', ')} from (${emptySql(contract)} union all by name select * from read_parquet([${paths}], union_by_name = true, hive_partitioning = false))`;
+}
+
+function allColumns(contract: TableContract): readonly { readonly name: string; readonly duckdbType: string }[] {
+  const meta = (name: string) => BRONZE_META_COLUMNS.find((column) => column.name === name);
+  return [...contract.columns, ...['_op', '_seq', '_extracted_at'].flatMap((name) => meta(name) ?? [])];
+}

@@ -1,0 +1,133 @@
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  type DuckDBConnection,
+  DuckDBDateValue,
+  DuckDBInstance,
+  type DuckDBResultReader,
+  type DuckDBValue,
+} from '@duckdb/node-api';
+import { mapSystemError, messageOf, SluiceError } from './errors.ts';
+import { quoteLiteral } from './quote.ts';
+
+/** The only place that opens DuckDB inside this process. Extensions are never downloaded; what the engine needs is built in. */
+
+export interface DuckDbOptions {
+  /** Database file; in memory when absent. */
+  readonly path?: string;
+  /** Worker threads; all cores when absent. */
+  readonly threads?: number;
+  /** Cap of the buffer manager in MB; beyond it operators spill to `tempDirectory`. */
+  readonly memoryLimitMb?: number;
+  /** Where operators spill. Without it an in-memory database cannot spill and stops at its memory limit. */
+  readonly tempDirectory?: string;
+  readonly readOnly?: boolean;
+}
+
+/** A bound value: what DuckDB's own bindings take. */
+export type SqlValue = DuckDBValue;
+
+/** A value of a result row, exact: BIGINT and HUGEINT as bigint, DECIMAL, DATE, TIMESTAMP, UUID ... as text, lists as arrays. */
+export type RowValue =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | readonly RowValue[]
+  | { readonly [field: string]: RowValue };
+
+export interface DuckDb {
+  readonly connection: DuckDBConnection;
+  /** Runs one or more statements; parameters ($1 …) only with a single one. */
+  run(sql: string, params?: readonly SqlValue[]): Promise<void>;
+  /** All rows of a query as objects: for results known to be small. */
+  rows<T = Record<string, RowValue>>(sql: string, params?: readonly SqlValue[]): Promise<T[]>;
+  /** Bars every file and the network but the directories given, then locks the configuration, for good. */
+  lock(options: { readonly allowedDirectories: readonly string[] }): Promise<void>;
+  /** Waits for nothing; afterwards the file may be opened by others. */
+  close(): void;
+}
+
+/** Opens a database, in memory or a file. Errors: DISK_FULL, or DuckDB's own. */
+export async function openDuckDb(options: DuckDbOptions = {}): Promise<DuckDb> {
+  const instance = await createInstance(options.path ?? ':memory:', configOf(options));
+  const connection = await instance.connect();
+  const read = async (sql: string, params?: readonly SqlValue[]): Promise<DuckDBResultReader> => {
+    try {
+      return await connection.runAndReadAll(sql, params === undefined ? undefined : [...params]);
+    } catch (error) {
+      throw mapSystemError(error, 'DuckDB');
+    }
+  };
+  // Values leave as UTC whatever the machine's zone is: casts between TIMESTAMPTZ and text or date depend on it.
+  await read("set TimeZone = 'UTC'");
+  return {
+    connection,
+    run: async (sql, params) => void (await read(sql, params)),
+    rows: async <T>(sql: string, params?: readonly SqlValue[]) => {
+      const reader = await read(sql, params);
+      return reader.convertRowObjects<RowValue>(toRowValue) as T[];
+    },
+    lock: async ({ allowedDirectories }) => {
+      const list = allowedDirectories.map((dir) => quoteLiteral(dir.endsWith('/') ? dir : `${dir}/`)).join(', ');
+      await read(`set allowed_directories = [${list}]`);
+      await read('set enable_external_access = false');
+      await read('set lock_configuration = true');
+    },
+    close: () => {
+      connection.closeSync();
+      instance.closeSync();
+    },
+  };
+}
+
+function configOf(options: DuckDbOptions): Record<string, string> {
+  return {
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    threads: String(options.threads ?? availableParallelism()),
+    ...(options.memoryLimitMb === undefined ? {} : { memory_limit: `${options.memoryLimitMb}MB` }),
+    ...(options.tempDirectory === undefined ? {} : { temp_directory: options.tempDirectory }),
+    ...(options.readOnly === true ? { access_mode: 'READ_ONLY' } : {}),
+  };
+}
+
+/** A file just closed by this process is released a few milliseconds later (its threads end in the background): such a lock is waited for. */
+async function createInstance(path: string, config: Record<string, string>): Promise<DuckDBInstance> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await DuckDBInstance.create(path, config);
+    } catch (error) {
+      const locked = /Could not set lock|Conflicting lock/i.test(messageOf(error));
+      if (!locked) throw mapSystemError(error, `opening ${path}`);
+      if (attempt === 20) {
+        throw new SluiceError('BUILD_FAILED', `The database ${path} is in use by another process.`, {
+          remedy: 'Wait until the other run has ended, or stop it.',
+          retryable: true,
+          cause: error,
+        });
+      }
+      await sleep(50);
+    }
+  }
+}
+
+/** What JavaScript holds exactly stays a value, everything else becomes the text DuckDB prints. */
+function toRowValue(value: DuckDBValue): RowValue {
+  if (value === null || typeof value === 'boolean' || typeof value === 'number') return value;
+  if (typeof value === 'bigint' || typeof value === 'string') return value;
+  if ('items' in value) return value.items.map(toRowValue);
+  if ('entries' in value) {
+    if (Array.isArray(value.entries))
+      return value.entries.map((entry) => [toRowValue(entry.key), toRowValue(entry.value)]);
+    return Object.fromEntries(Object.entries(value.entries).map(([field, inner]) => [field, toRowValue(inner)]));
+  }
+  // The bindings print infinite dates as the calendar day of their bits (1.5.6: 5881580-07-11).
+  if (value instanceof DuckDBDateValue && Math.abs(value.days) === INFINITE_DAYS) {
+    return value.days > 0 ? 'infinity' : '-infinity';
+  }
+  return value.toString();
+}
+
+const INFINITE_DAYS = 2 ** 31 - 1;
