@@ -1,0 +1,1 @@
+export { openReleases, type ReleaseDraft, type Releases, type ReleasesOptions } from './releases.ts';
