@@ -9,6 +9,8 @@ import { quoteIdentifier } from '../../warehouse/core/quote.ts';
 /** A database of its own for one test, dropped at the end. */
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
+  /** The same as disposing of it: `t.after(() => database.drop())`, since Node 22 has no `await using` without a transpiler. */
+  drop(): Promise<void>;
 }
 
 /** Kept between runs, so that only the first one pays for initdb; servers of parallel test files are one and the same. */
@@ -28,10 +30,8 @@ export async function testDatabase(): Promise<TestDatabase> {
   await onServer(base, `create database ${quoteIdentifier(name)}`);
   const url = new URL(base);
   url.pathname = `/${name}`;
-  return {
-    url: url.href,
-    [Symbol.asyncDispose]: () => onServer(base, `drop database if exists ${quoteIdentifier(name)} with (force)`),
-  };
+  const drop = (): Promise<void> => onServer(base, `drop database if exists ${quoteIdentifier(name)} with (force)`);
+  return { url: url.href, drop, [Symbol.asyncDispose]: drop };
 }
 
 async function sharedServer(): Promise<EmbeddedPostgres> {
