@@ -56,7 +56,7 @@ function filesSql(contract: TableContract, files: BronzeTable['files']): string 
   return `select ${casts.join(', ')} from (${emptySql(contract)} union all by name select * from read_parquet([${paths}], union_by_name = true, hive_partitioning = false))`;
 }
 
+/** The columns of a bronze file: those of the contract, then the engine's own. */
 function allColumns(contract: TableContract): readonly { readonly name: string; readonly duckdbType: string }[] {
-  const meta = (name: string) => BRONZE_META_COLUMNS.find((column) => column.name === name);
-  return [...contract.columns, ...['_op', '_seq', '_extracted_at'].flatMap((name) => meta(name) ?? [])];
+  return [...contract.columns, ...BRONZE_META_COLUMNS];
 }

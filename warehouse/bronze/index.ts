@@ -1,0 +1,1 @@
+export { type Bronze, openBronze } from './bronze.ts';

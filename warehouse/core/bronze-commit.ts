@@ -1,0 +1,110 @@
+import type { BronzeSnapshot, TableContract } from './bronze-table.ts';
+
+/** One entry of a source's commit log, and what leads to it: plain data between extract, bronze and whoever composes them. */
+
+export const BRONZE_COMMIT_FORMAT = 1;
+
+/** Which Postgres a lake was filled from. */
+export interface SourceIdentity {
+  /** initdb's own number, the same on every replica; null where the role may not read it. */
+  readonly systemIdentifier: string | null;
+  readonly databaseOid: string;
+  readonly database: string;
+  readonly schema: string;
+}
+
+/** The moment a batch shows: one Postgres snapshot, the same for all its tables. */
+export interface SourceSnapshot {
+  /** pg_current_snapshot(): xmin:xmax:xip_list. */
+  readonly id: string;
+  /** clock_timestamp() of the source, read before the snapshot; ISO, UTC. */
+  readonly at: string;
+  /** WAL position before the snapshot; null where the role may not read it. */
+  readonly lsn: string | null;
+}
+
+/** From where the next cursor read may begin: every row committed later has a larger cursor. */
+export interface CursorWatermark {
+  readonly column: string;
+  /** timestamptz as ISO text, UTC. */
+  readonly value: string;
+  /** What makes it valid: table, trigger and function as they were in the catalog, and the server's timeline. Another proof voids it. */
+  readonly proof: string;
+}
+
+export interface BronzeFile {
+  readonly key: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly ops: Readonly<Record<string, number>>;
+  /** `_seq` of its first and last row. */
+  readonly firstSeq: string;
+  readonly lastSeq: string;
+  /** Smallest and largest value of the first key column, as text. */
+  readonly keyMin: string | null;
+  readonly keyMax: string | null;
+}
+
+export type ReadHow = 'whole' | 'cursor';
+
+/** What a commit says of one table. Tables it does not name did not change. */
+export interface BronzeTableCommit {
+  readonly mode: 'cursor' | 'full';
+  readonly contract: TableContract;
+  readonly files: readonly BronzeFile[];
+  /** True when earlier rows are void: the table was replaced whole. */
+  readonly replaced: boolean;
+  readonly read: { readonly how: ReadHow; readonly rows: number; readonly why: string | null };
+  readonly watermark: { readonly before: CursorWatermark | null; readonly after: CursorWatermark | null };
+}
+
+export interface BronzeCommit {
+  readonly format: typeof BRONZE_COMMIT_FORMAT;
+  readonly source: string;
+  readonly number: number;
+  /** Unique per extraction; names the folder of its files. */
+  readonly batch: string;
+  readonly committedAt: string;
+  readonly identity: SourceIdentity;
+  readonly snapshot: SourceSnapshot;
+  readonly tables: Readonly<Record<string, BronzeTableCommit>>;
+}
+
+/** A file that waits on local disk for its commit. */
+export interface DraftFile extends Omit<BronzeFile, 'key'> {
+  readonly localPath: string;
+}
+
+export interface BronzeTableDraft extends Omit<BronzeTableCommit, 'files'> {
+  readonly files: readonly DraftFile[];
+}
+
+/** A commit not yet made. Its number is fixed (the rows carry it in `_seq`), so it fits one place in the log only. */
+export interface BronzeCommitDraft {
+  readonly source: string;
+  readonly number: number;
+  readonly batch: string;
+  readonly identity: SourceIdentity;
+  readonly snapshot: SourceSnapshot;
+  readonly tables: Readonly<Record<string, BronzeTableDraft>>;
+}
+
+/** What the log says of a source so far. */
+export interface BronzeSourceState {
+  readonly source: string;
+  /** Number of the last commit; 0 when there is none. */
+  readonly number: number;
+  readonly identity: SourceIdentity | null;
+  /** Moment of the last commit. */
+  readonly snapshot: SourceSnapshot | null;
+  readonly tables: Readonly<
+    Record<string, { readonly mode: 'cursor' | 'full'; readonly watermark: CursorWatermark | null }>
+  >;
+}
+
+/** What an extraction compares with: the rows and the state of the log, as of the same commits. */
+export interface BronzeState {
+  readonly snapshot: BronzeSnapshot;
+  readonly sources: readonly BronzeSourceState[];
+}
