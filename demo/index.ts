@@ -1,0 +1,1 @@
+export { schemaSql } from './schema.ts';
