@@ -68,8 +68,15 @@ export interface CompiledModel extends Model {
   readonly dependencies: readonly string[];
   readonly boundColumns: readonly { readonly name: string; readonly type: string }[];
   readonly fingerprint: string;
+  /**
+   * What its content is a function of, views looked through: bronze and bronze_log tables and models that are not views. Sorted.
+   * A change of one of these (or of as_of, or of the fingerprint) is the only thing that can change the model.
+   */
+  readonly inputs: readonly string[];
   /** True when its SQL itself calls as_of(), directly or through a macro. */
   readonly usesAsOf: boolean;
+  /** True when it calls as_of() or reads a view that does: its own content moves with the logical date. */
+  readonly reachesAsOf: boolean;
   /** How a change upstream becomes a change here. */
   readonly refresh: RefreshRule;
 }
@@ -94,13 +101,30 @@ export const TOUCHED_TABLE = '_sluice_touched';
 
 export interface Macro {
   readonly name: string;
+  readonly parameters: readonly string[];
   readonly file: string;
-  /** A whole CREATE MACRO statement. */
+  /** A whole statement: create or replace macro <name>(…) as (…). createMacroSql() puts it into the connection or a file. */
   readonly sql: string;
+}
+
+/** A file of sql/tests: every row it selects is a failure. */
+export interface SqlTest {
+  /** tests.<file name> */
+  readonly name: string;
+  readonly file: string;
+  readonly description: string;
+  readonly severity: Severity;
+  /** gold when it reads any gold table: run after gold is built; else after silver. */
+  readonly layer: Layer;
+  readonly dependencies: readonly string[];
+  readonly sql: string;
+  readonly bodyAt: SourceLocation;
 }
 
 export interface CompiledProject {
   /** In build order: every model after those it depends on. */
   readonly models: readonly CompiledModel[];
+  /** In the order in which they must be created; as_of() comes before them and is made per run. */
   readonly macros: readonly Macro[];
+  readonly sqlTests: readonly SqlTest[];
 }

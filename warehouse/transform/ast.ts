@@ -1,0 +1,78 @@
+/** DuckDB's syntax tree as JSON, read without losing a digit. Numbers stay text, marked with NUL, so that they print as they came. */
+
+export type AstValue = null | boolean | string | readonly AstValue[] | AstNode;
+export interface AstNode {
+  readonly [field: string]: AstValue;
+}
+
+const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+const NO_LOCATION = 2 ** 63;
+
+/** JSON.parse would turn 9007199254740993 into …992 and 100.0 into 100, which DuckDB then refuses. */
+export function readAst(json: string): AstNode {
+  return JSON.parse(json.replace(TOKEN, (token) => (token[0] === '"' ? token : `"\\u0000${token}"`))) as AstNode;
+}
+
+export function printAst(node: AstNode): string {
+  return JSON.stringify(node).replace(/"\\u0000([^"]*)"/g, '$1');
+}
+
+export function isNode(value: AstValue | undefined): value is AstNode {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function nodesOf(value: AstValue | undefined): readonly AstNode[] {
+  return Array.isArray(value) ? value.filter(isNode) : [];
+}
+
+export function nodeOf(value: AstValue | undefined): AstNode | undefined {
+  return isNode(value) ? value : undefined;
+}
+
+export function textOf(value: AstValue | undefined): string {
+  return typeof value === 'string' && !value.startsWith('\0') ? value : '';
+}
+
+export function textsOf(value: AstValue | undefined): readonly string[] {
+  return Array.isArray(value) ? value.map((item: AstValue) => textOf(item)) : [];
+}
+
+/** A number that fits a double, e.g. an ordinal; undefined for anything else. */
+export function numberOf(value: AstValue | undefined): number | undefined {
+  return typeof value === 'string' && value.startsWith('\0') ? Number(value.slice(1)) : undefined;
+}
+
+/** Byte offset of a node in the SQL text, where DuckDB knows it. */
+export function byteOf(node: AstNode): number | undefined {
+  const byte = numberOf(node['query_location']);
+  return byte === undefined || byte >= NO_LOCATION ? undefined : byte;
+}
+
+/** Every node below and including this one, parents first. */
+export function* walk(value: AstValue | undefined): Generator<AstNode> {
+  if (Array.isArray(value)) for (const item of value) yield* walk(item);
+  else if (isNode(value)) {
+    yield value;
+    for (const field of Object.values(value)) yield* walk(field);
+  }
+}
+
+/** The tree without positions: equal for equal queries, whatever their layout and comments. */
+export function withoutLocations(value: AstValue): AstValue {
+  if (Array.isArray(value)) return value.map(withoutLocations);
+  if (!isNode(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([field, inner]) =>
+      field === 'query_location' ? [] : [[field, withoutLocations(inner)]],
+    ),
+  );
+}
+
+/** Common table expressions defined at a query node: name, column aliases and query, in order. */
+export function ctesOf(node: AstNode): readonly { name: string; aliases: readonly string[]; query: AstNode }[] {
+  return nodesOf(nodeOf(node['cte_map'])?.['map']).flatMap((entry) => {
+    const value = nodeOf(entry['value']);
+    const query = nodeOf(nodeOf(value?.['query'])?.['node']);
+    return query === undefined ? [] : [{ name: textOf(entry['key']), aliases: textsOf(value?.['aliases']), query }];
+  });
+}

@@ -1,0 +1,124 @@
+import { BRONZE_META_COLUMNS, type BronzeTable } from '../core/bronze-table.ts';
+import { quoteIdentifier, quotePath } from '../core/quote.ts';
+import type { Diagnostics } from './diagnostics.ts';
+import type { Model } from './model.ts';
+import { nearestOf } from './nearest.ts';
+import type { SourceLocation } from './source-location.ts';
+import { locate } from './source-text.ts';
+import type { BoundColumn, SqlEngine, SqlProblem } from './sql-engine.ts';
+
+/** Empty tables for DuckDB to bind models against, and DuckDB's refusals as diagnostics at their place in the file. */
+
+/** What the compiler must know of a bronze table. A BronzeSnapshot's tables fit. */
+export type BronzeTableFacts = Pick<BronzeTable, 'source' | 'table' | 'contract'>;
+
+/** Creates bronze.* and bronze_log.*; gives the columns of each by its name in SQL. */
+export async function createBronze(
+  engine: SqlEngine,
+  tables: readonly BronzeTableFacts[],
+): Promise<Map<string, readonly BoundColumn[]>> {
+  const columns = new Map<string, readonly BoundColumn[]>();
+  for (const { source, table, contract } of tables) {
+    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: duckdbType }));
+    const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
+    const current = [...own, ...meta.filter((column) => column.name !== '_op')];
+    for (const [catalog, list] of [
+      ['bronze', current],
+      ['bronze_log', [...own, ...meta]],
+    ] as const) {
+      await engine.run(`create schema if not exists ${quotePath(catalog, source)}`);
+      await createTable(engine, quotePath(catalog, source, table), list);
+      columns.set(`${catalog}.${source}.${table}`.toLowerCase(), list);
+    }
+  }
+  return columns;
+}
+
+export async function createModelTable(
+  engine: SqlEngine,
+  model: Model,
+  columns: readonly BoundColumn[],
+): Promise<void> {
+  await createTable(engine, quotePath(model.layer, 'main', model.table), columns);
+}
+
+async function createTable(engine: SqlEngine, path: string, columns: readonly BoundColumn[]): Promise<void> {
+  const list = columns.map(({ name, type }) => `${quoteIdentifier(name)} ${type}`).join(', ');
+  await engine.run(`create table ${path} (${list})`);
+}
+
+/** As DESCRIBE prints it, so that types can be compared as text. */
+function canonicalType(type: string): string {
+  return type === 'TIMESTAMPTZ' ? 'TIMESTAMP WITH TIME ZONE' : type;
+}
+
+/** Reports DuckDB's refusal of a SELECT, at its place in the file. */
+export function reportProblem(
+  problem: SqlProblem,
+  place: { readonly bodyAt: SourceLocation; readonly sql: string },
+  engine: SqlEngine,
+  diagnostics: Diagnostics,
+): void {
+  const at = locateInBody(place.bodyAt, place.sql, problem.offset ?? 0);
+  diagnostics.add({ ...describeProblem(problem, engine), at });
+}
+
+/** Code, message and remedy for DuckDB's refusal. */
+export function describeProblem(
+  problem: SqlProblem,
+  engine: SqlEngine,
+): {
+  readonly code: 'MODEL_COLUMN_UNKNOWN' | 'MODEL_SQL_INVALID';
+  readonly message: string;
+  readonly remedy: string;
+} {
+  const lines = problem.message.split('\n').map((line) => line.trim());
+  const listed = lines.filter((line) => /^Candidate (bindings|tables)/.test(line)).join(' ');
+  const candidates = [...listed.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? '');
+  const near = problem.name === undefined ? undefined : nearestOf(problem.name, candidates.map(lastPart));
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  if (problem.subtype === 'COLUMN_NOT_FOUND') {
+    const remedy =
+      candidates.length === 0 ? 'Name a column of the tables in FROM.' : `Near names: ${candidates.join(', ')}.`;
+    return { code: 'MODEL_COLUMN_UNKNOWN', message: `unknown column ${problem.name ?? ''}${hint}`, remedy };
+  }
+  const table = /^Referenced table "(.+)" not found!/.exec(problem.message)?.[1];
+  if (table !== undefined) {
+    const alias = nearestOf(table, candidates);
+    return {
+      code: 'MODEL_COLUMN_UNKNOWN',
+      message: `no table or alias ${table} in FROM${alias === undefined ? '' : `; did you mean ${alias}?`}`,
+      remedy: `FROM has ${candidates.join(', ') || 'no tables'}.`,
+    };
+  }
+  const call = /^(?:Scalar|Aggregate|Table) Function with name (\S+) does not exist/.exec(problem.message)?.[1];
+  if (call !== undefined) {
+    const like = nearestOf(call, engine.functions);
+    return {
+      code: 'MODEL_SQL_INVALID',
+      message: `unknown function ${call}${like === undefined ? '' : `; did you mean ${like}?`}`,
+      remedy: 'Use a function of DuckDB, ratio(), mean(), as_of() or a macro of sql/macros.',
+    };
+  }
+  const [first = problem.message, ...rest] = lines.filter((line) => line !== '');
+  const shown = rest.filter((line) => !/^(LINE \d+:|\^)/.test(line)).slice(0, 3);
+  return {
+    code: 'MODEL_SQL_INVALID',
+    message: lowerFirst(first.replace(/[.!]$/, '')),
+    remedy: shown.length === 0 ? 'Correct the SQL.' : shown.join(' '),
+  };
+}
+
+/** Place of an offset into a model's SELECT, given where the SELECT begins. */
+export function locateInBody(bodyAt: SourceLocation, sql: string, offset: number): SourceLocation {
+  const { line, column } = locate(bodyAt.file, sql, offset);
+  return { file: bodyAt.file, line: bodyAt.line + line - 1, column: line === 1 ? bodyAt.column + column - 1 : column };
+}
+
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1);
+}
+
+function lowerFirst(text: string): string {
+  return text.slice(0, 1).toLowerCase() + text.slice(1);
+}

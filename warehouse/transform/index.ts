@@ -1,0 +1,19 @@
+export { type BronzeTableFacts } from './bind.ts';
+export { type CompileOptions, compileProject } from './compile.ts';
+export type { Diagnostic } from './diagnostics.ts';
+export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
+export { asOfMacro, createMacroSql } from './macros.ts';
+export {
+  type CompiledModel,
+  type CompiledProject,
+  LAYERS,
+  type Layer,
+  type Macro,
+  type Materialization,
+  type Model,
+  type ModelTest,
+  type RefreshRule,
+  type SqlTest,
+  TOUCHED_TABLE,
+} from './model.ts';
+export { formatLocation, type SourceLocation } from './source-location.ts';

@@ -1,0 +1,141 @@
+import { type AstNode, nodeOf, nodesOf } from './ast.ts';
+import { describeProblem } from './bind.ts';
+import type { Diagnostics } from './diagnostics.ts';
+import { orderGraph } from './graph.ts';
+import type { ProjectFile } from './load.ts';
+import { asOfMacro, BUILT_IN_MACROS, createMacroSql } from './macros.ts';
+import type { Macro } from './model.ts';
+import { readReferences } from './references.ts';
+import { locate, scanSql } from './source-text.ts';
+import type { SqlEngine } from './sql-engine.ts';
+
+/** Macros of sql/macros/*.sql, checked, ordered and created for binding. One macro per file, scalar, reading no tables. */
+
+export interface LoadedMacros {
+  readonly macros: readonly Macro[];
+  /** Body of each macro by its name, as_of() left out. */
+  readonly bodies: ReadonlyMap<string, AstNode>;
+}
+
+const STATEMENT =
+  /^create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?(?:macro|function)\s+(\w+)\s*\(([^)]*)\)\s*as\s+/i;
+const REMEDY = 'Write one statement: create macro name(parameters) as expression.';
+
+export async function loadMacros(
+  engine: SqlEngine,
+  files: readonly ProjectFile[],
+  diagnostics: Diagnostics,
+): Promise<LoadedMacros> {
+  const taken = new Set(['as_of', ...BUILT_IN_MACROS.map((macro) => macro.name)]);
+  const own = files.flatMap((file) => readMacro(file, taken, engine, diagnostics) ?? []);
+  const parsed: { macro: Macro; body: AstNode; place?: Place }[] = [];
+  for (const macro of BUILT_IN_MACROS) {
+    const body = await engine.parse(`select ${macro.sql.slice(macro.sql.indexOf(' as ') + 4)}`);
+    if (body.kind === 'query') parsed.push({ macro, body: body.node });
+  }
+  for (const { macro, place } of own) {
+    const body = await parseBody(engine, place, diagnostics);
+    if (body !== undefined) parsed.push({ macro, body, place });
+  }
+  const byName = new Map(parsed.map((entry) => [entry.macro.name, entry]));
+  const callsOf = (body: AstNode) => readReferences(body).functions.map((call) => call.name);
+  const graph = orderGraph(parsed.map(({ macro, body }) => ({ name: macro.name, dependencies: callsOf(body) })));
+  for (const cycle of graph.cycles) {
+    const place = byName.get(cycle[0] ?? '')?.place;
+    if (place === undefined) continue;
+    const at = locate(place.file, place.text, place.start);
+    const message = `macros call each other in a circle: ${cycle.join(' → ')}`;
+    diagnostics.add({ code: 'MODEL_CYCLE', message, at, remedy: 'Take one of the calls out.' });
+  }
+  await engine.run(createMacroSql(asOfMacro('2000-01-01'), 'temp'));
+  const ordered = graph.order.flatMap((name) => byName.get(name) ?? []);
+  for (const { macro, place } of ordered) {
+    const sql = createMacroSql(macro, 'temp');
+    const bodyOffset = place === undefined ? 0 : sql.length - place.body.length;
+    const problem = await engine.attempt(sql, bodyOffset);
+    if (problem === undefined) continue;
+    const facts = describeProblem(problem, engine);
+    const at =
+      place === undefined
+        ? { file: macro.file, line: 1, column: 1 }
+        : locate(place.file, place.text, place.start + (problem.offset ?? 0));
+    diagnostics.add({ ...facts, message: `macro ${macro.name}: ${facts.message}`, at });
+  }
+  return {
+    macros: ordered.map(({ macro }) => macro),
+    bodies: new Map(ordered.map(({ macro, body }) => [macro.name, body])),
+  };
+}
+
+interface Place {
+  readonly file: string;
+  readonly text: string;
+  /** Where the macro's body begins in the file. */
+  readonly start: number;
+  readonly body: string;
+}
+
+function readMacro(
+  { file, text }: ProjectFile,
+  taken: Set<string>,
+  engine: SqlEngine,
+  diagnostics: Diagnostics,
+): { macro: Macro; place: Place } | undefined {
+  const report = (offset: number, message: string, remedy = REMEDY) =>
+    void diagnostics.add({ code: 'MODEL_SQL_INVALID', message, at: locate(file, text, offset), remedy });
+  const tokens = [...scanSql(text)];
+  // Leading comments describe the macro; blanking them keeps every offset.
+  let plain = text;
+  for (const { kind, start, end } of tokens) {
+    if (kind === 'comment')
+      plain = plain.slice(0, start) + plain.slice(start, end).replaceAll(/\S/g, ' ') + plain.slice(end);
+  }
+  const semicolon = tokens.find((token) => token.kind === 'semicolon')?.start ?? text.length;
+  if (plain.slice(semicolon + 1).trim() !== '') return report(semicolon + 1, 'a second statement follows');
+  const from = Math.max(plain.search(/\S/), 0);
+  const head = STATEMENT.exec(plain.slice(from, semicolon));
+  const name = head?.[1]?.toLowerCase();
+  if (head === null || name === undefined) return report(from, 'the file does not define a macro');
+  if (taken.has(name)) return report(from, `the macro ${name} is defined already`, 'Choose another name.');
+  if (engine.functions.has(name)) {
+    return report(from, `the macro ${name} has the name of a function of DuckDB`, 'Choose another name.');
+  }
+  taken.add(name);
+  const parameters = (head[2] ?? '').split(',').flatMap((word) => /^\s*(\w+)\s*$/.exec(word)?.[1] ?? []);
+  const start = from + head[0].length;
+  const body = text.slice(start, semicolon).trimEnd();
+  const sql = `create or replace macro ${name}(${parameters.join(', ')}) as ${body}`;
+  return { macro: { name, parameters, file, sql }, place: { file, text, start, body } };
+}
+
+async function parseBody(engine: SqlEngine, place: Place, diagnostics: Diagnostics): Promise<AstNode | undefined> {
+  const at = (offset: number) => locate(place.file, place.text, place.start + offset);
+  if (/^table\b/i.test(place.body)) {
+    const message = 'a macro that gives a table is not carried';
+    diagnostics.add({ code: 'MODEL_SQL_INVALID', message, at: at(0), remedy: 'Make it a silver model.' });
+    return undefined;
+  }
+  const prefix = 'select ';
+  const parsed = await engine.parse(`${prefix}${place.body}`);
+  if (parsed.kind === 'problem') {
+    const facts = describeProblem(parsed, engine);
+    diagnostics.add({ ...facts, at: at(Math.max(0, (parsed.offset ?? 0) - prefix.length)) });
+    return undefined;
+  }
+  if (nodesOf(parsed.node['select_list']).length !== 1 || nodeOf(parsed.node['from_table'])?.['type'] !== 'EMPTY') {
+    diagnostics.add({
+      code: 'MODEL_SQL_INVALID',
+      message: 'the macro is not one expression',
+      at: at(0),
+      remedy: REMEDY,
+    });
+    return undefined;
+  }
+  if (readReferences(parsed.node).tables.length > 0) {
+    const message = 'the macro reads a table';
+    const remedy = 'Pass the value as a parameter, or make it a silver model.';
+    diagnostics.add({ code: 'MODEL_SQL_INVALID', message, at: at(0), remedy });
+    return undefined;
+  }
+  return parsed.node;
+}

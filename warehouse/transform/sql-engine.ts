@@ -1,0 +1,167 @@
+import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
+import { messageOf } from '../core/errors.ts';
+import { quoteIdentifier } from '../core/quote.ts';
+import { type AstNode, nodeOf, nodesOf, printAst, readAst, textOf } from './ast.ts';
+import { offsetOfByte, offsetOfCodePoint } from './source-text.ts';
+
+/** DuckDB as the compiler's parser and type checker: no second dialect, and what binds here binds in the build. */
+
+export interface BoundColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** Why DuckDB refused a text, and where in it (UTF-16 offset), when it says. */
+export interface SqlProblem {
+  readonly kind: 'problem';
+  readonly message: string;
+  /** DuckDB's own class, e.g. COLUMN_NOT_FOUND, MISSING_ENTRY, SYNTAX_ERROR. */
+  readonly subtype: string;
+  /** What is missing, for unknown columns, tables and functions. */
+  readonly name: string | undefined;
+  readonly offset: number | undefined;
+}
+
+export interface SqlEngine {
+  /** The one SELECT in a text. */
+  parse(sql: string): Promise<{ readonly kind: 'query'; readonly node: AstNode } | SqlProblem>;
+  /** SQL text of a query node. */
+  print(node: AstNode): Promise<string>;
+  /** Names and types of a query's columns, bound against what was created with run(). */
+  describe(sql: string): Promise<{ readonly kind: 'columns'; readonly columns: readonly BoundColumn[] } | SqlProblem>;
+  run(sql: string): Promise<void>;
+  /** As run, but a refusal is returned; `prefix` characters of the text are not the user's. */
+  attempt(sql: string, prefix: number): Promise<SqlProblem | undefined>;
+  /** Names of DuckDB's aggregate functions. */
+  readonly aggregates: ReadonlySet<string>;
+  /** Names of functions whose value is not decided by their arguments. */
+  readonly volatile: ReadonlySet<string>;
+  /** Names of all functions and macros, for suggestions. */
+  readonly functions: ReadonlySet<string>;
+  close(): void;
+}
+
+/** Names resolve as in production: bronze.<source>.<table> is catalog.schema.table, silver.<table> the catalog's main schema. */
+const CATALOGS = ['bronze', 'bronze_log', 'silver', 'gold'] as const;
+
+export async function openSqlEngine(): Promise<SqlEngine> {
+  const db = await openDuckDb({ threads: 1, memoryLimitMb: 512 });
+  await db.run('set errors_as_json = true');
+  for (const catalog of CATALOGS) await db.run(`attach ':memory:' as ${quoteIdentifier(catalog)}`);
+  // What binds here must never read anything outside.
+  await db.run('set enable_external_access = false');
+  const rows = await db.rows<{ name: string; kind: string; stability: string | null }>(
+    'select distinct function_name as name, function_type as kind, stability from duckdb_functions()',
+  );
+  const named = (keep: (row: { kind: string; stability: string | null }) => boolean) =>
+    new Set(rows.filter(keep).map((row) => row.name.toLowerCase()));
+  return {
+    parse: (sql) => parse(db, sql),
+    print: (node) => print(db, node),
+    describe: (sql) => describe(db, sql),
+    run: (sql) => db.run(sql),
+    attempt: async (sql, prefix) => {
+      try {
+        await db.run(sql);
+        return undefined;
+      } catch (error) {
+        return toProblem(error, sql, prefix);
+      }
+    },
+    aggregates: named((row) => row.kind === 'aggregate'),
+    volatile: named((row) => row.kind !== 'table' && row.stability !== null && row.stability !== 'CONSISTENT'),
+    functions: named((row) => row.kind !== 'table'),
+    close: () => db.close(),
+  };
+}
+
+async function parse(db: DuckDb, sql: string): Promise<{ kind: 'query'; node: AstNode } | SqlProblem> {
+  const [row] = await db.rows<{ ast: string }>('select json_serialize_sql($1::varchar) as ast', [sql]);
+  const tree = readAst(row?.ast ?? '{}');
+  if (tree['error'] === true) {
+    const position = textOf(tree['position']);
+    return {
+      kind: 'problem',
+      message: textOf(tree['error_message']),
+      subtype: textOf(tree['error_subtype']),
+      name: undefined,
+      offset: position === '' ? undefined : offsetOfCodePoint(sql, Number(position)),
+    };
+  }
+  const statements = nodesOf(tree['statements']);
+  const node = nodeOf(statements[0]?.['node']);
+  if (node === undefined || statements.length !== 1) {
+    const message = node === undefined ? 'the text holds no statement' : 'the text holds more than one statement';
+    return { kind: 'problem', message, subtype: 'STATEMENTS', name: undefined, offset: undefined };
+  }
+  return { kind: 'query', node };
+}
+
+async function print(db: DuckDb, node: AstNode): Promise<string> {
+  const tree: AstNode = { error: false, statements: [{ node: withoutCrossJoins(node), named_param_map: [] }] };
+  const [row] = await db.rows<{ sql: string }>('select json_deserialize_sql($1::json) as sql', [printAst(tree)]);
+  return row?.sql ?? '';
+}
+
+/** DuckDB prints CROSS JOIN as a comma, which binds weaker and so may mean another query: inner joins on true are the same and print well. */
+export function withoutCrossJoins<T extends AstNode>(node: T): T {
+  return rewrite(node) as T;
+}
+
+function rewrite(value: AstNode[string]): AstNode[string] {
+  if (Array.isArray(value)) return value.map(rewrite);
+  if (value === null || typeof value !== 'object') return value;
+  const copy = Object.fromEntries(
+    Object.entries(value).map(([field, inner]: [string, AstNode[string]]) => [field, rewrite(inner)]),
+  );
+  if (copy['type'] !== 'JOIN' || copy['ref_type'] !== 'CROSS') return copy;
+  return { ...copy, ref_type: 'REGULAR', join_type: 'INNER', condition: TRUE };
+}
+
+const TRUE: AstNode = {
+  class: 'CAST',
+  type: 'OPERATOR_CAST',
+  alias: '',
+  query_location: '\u000018446744073709551615',
+  child: {
+    class: 'CONSTANT',
+    type: 'VALUE_CONSTANT',
+    alias: '',
+    query_location: '\u000018446744073709551615',
+    value: { type: { id: 'VARCHAR', type_info: null }, is_null: false, value: 't' },
+  },
+  cast_type: { id: 'BOOLEAN', type_info: null },
+  try_cast: false,
+};
+
+const DESCRIBE = 'describe ';
+
+async function describe(db: DuckDb, sql: string): Promise<{ kind: 'columns'; columns: BoundColumn[] } | SqlProblem> {
+  try {
+    const rows = await db.rows<{ column_name: string; column_type: string }>(`${DESCRIBE}${sql}`);
+    return { kind: 'columns', columns: rows.map((row) => ({ name: row.column_name, type: row.column_type })) };
+  } catch (error) {
+    return toProblem(error, `${DESCRIBE}${sql}`, DESCRIBE.length);
+  }
+}
+
+/** Reads the JSON that errors_as_json makes of an error; anything else keeps its first line. */
+function toProblem(error: unknown, sql: string, prefix: number): SqlProblem {
+  const text = messageOf(error);
+  const brace = text.indexOf('{');
+  try {
+    const facts = JSON.parse(text.slice(brace)) as Record<string, string | undefined>;
+    const position = facts['position'];
+    // Syntax errors are counted in characters, all others in bytes.
+    const offsetOf = facts['exception_type'] === 'Parser' ? offsetOfCodePoint : offsetOfByte;
+    return {
+      kind: 'problem',
+      message: facts['exception_message'] ?? text,
+      subtype: facts['error_subtype'] ?? facts['exception_type'] ?? '',
+      name: facts['name'],
+      offset: position === undefined ? undefined : Math.max(0, offsetOf(sql, Number(position)) - prefix),
+    };
+  } catch {
+    return { kind: 'problem', message: text.split('\n')[0] ?? text, subtype: '', name: undefined, offset: undefined };
+  }
+}
