@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   RELEASE_NOT_FOUND: { exit: 4, status: 404 },
   RELEASE_CONFLICT: { exit: 5, status: 409 },
   NO_RELEASE: { exit: 4, status: 503 },
+  RELEASE_UNSERVABLE: { exit: 4, status: 503 },
   // verification
   VERIFY_DIFFERENT: { exit: 1, status: 500 },
   // serving
@@ -50,6 +51,7 @@ export const ERROR_CODES = {
   QUERY_TOO_LARGE: { exit: 1, status: 413 },
   QUERY_FAILED: { exit: 1, status: 500 },
   ENGINE_BUSY: { exit: 1, status: 503 },
+  TOO_MANY_REQUESTS: { exit: 1, status: 429 },
   DATASET_NOT_FOUND: { exit: 4, status: 404 },
   FORBIDDEN: { exit: 1, status: 403 },
   UNAUTHENTICATED: { exit: 1, status: 401 },
