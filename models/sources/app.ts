@@ -1,0 +1,112 @@
+import type { SourceDefinition } from '../../warehouse/extract/source-definition.ts';
+
+/** Personal finance: what people own, spend and plan. Every table carries org_id, and user_id where the rows are a user's. */
+export const app = {
+  kind: 'postgres',
+  name: 'app',
+  schema: 'app',
+  description: 'Accounts, transactions and tags of the finance application.',
+  tables: {
+    orgs: {
+      mode: 'cursor',
+      key: ['id'],
+      columns: ['id', 'name', 'time_zone', 'currency', 'created_at', 'updated_at'],
+      cursor: { column: 'updated_at', setBy: 'database' },
+      description: 'A household or a firm: the tenant.',
+    },
+    users: {
+      mode: 'cursor',
+      key: ['id'],
+      // hashed_password and email stay in Postgres: no model needs them, and what is not carried cannot leak.
+      columns: ['id', 'org_id', 'role', 'created_at', 'updated_at'],
+      cursor: { column: 'updated_at', setBy: 'database' },
+      description: 'Who signs in.',
+    },
+    institutions: {
+      mode: 'cursor',
+      key: ['id'],
+      columns: ['id', 'org_id', 'user_id', 'name', 'country', 'updated_at'],
+      cursor: { column: 'updated_at', setBy: 'database' },
+      description: 'A bank as one user knows it.',
+    },
+    connections: {
+      mode: 'cursor',
+      key: ['id'],
+      columns: [
+        'id',
+        'org_id',
+        'user_id',
+        'institution_id',
+        'provider',
+        'status',
+        'last_synced_at',
+        'created_at',
+        'updated_at',
+      ],
+      cursor: { column: 'updated_at', setBy: 'database' },
+      description: 'How accounts of an institution are fed: a file, Plaid or by hand.',
+    },
+    accounts: {
+      mode: 'cursor',
+      key: ['id'],
+      columns: [
+        'id',
+        'org_id',
+        'user_id',
+        'connection_id',
+        'name',
+        'kind',
+        'currency',
+        'opened_on',
+        'closed_on',
+        'opening_balance',
+        'updated_at',
+      ],
+      cursor: { column: 'updated_at', setBy: 'database' },
+      description: 'Closed accounts stay as rows, so nothing is lost without deletes.',
+    },
+    transactions: {
+      // Rows are corrected and deleted, which no cursor shows: the whole table is compared.
+      mode: 'full',
+      key: ['id'],
+      columns: [
+        'id',
+        'org_id',
+        'user_id',
+        'account_id',
+        'booking_date',
+        'value_date',
+        'amount',
+        'currency',
+        'description',
+        'merchant',
+        'category',
+        'pending',
+        'external_id',
+        'created_at',
+        'updated_at',
+      ],
+      description: 'Money in (positive) and out (negative), in the account’s own currency.',
+    },
+    tags: {
+      mode: 'full',
+      key: ['id'],
+      columns: ['id', 'org_id', 'user_id', 'name', 'color', 'created_at', 'updated_at'],
+      description: 'A user’s own words for spending.',
+    },
+    transaction_tags: {
+      // A link table: it has no updated_at and loses rows.
+      mode: 'full',
+      key: ['transaction_id', 'tag_id'],
+      columns: ['org_id', 'user_id', 'transaction_id', 'tag_id', 'created_at'],
+      description: 'Which tags a transaction has.',
+    },
+    balance_snapshots: {
+      mode: 'cursor',
+      key: ['id'],
+      columns: ['id', 'org_id', 'user_id', 'account_id', 'as_of', 'balance', 'currency', 'created_at', 'updated_at'],
+      cursor: { column: 'updated_at', setBy: 'database' },
+      description: 'Balances as the bank reported them.',
+    },
+  },
+} as const satisfies SourceDefinition;

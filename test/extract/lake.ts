@@ -1,0 +1,129 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { type Bronze, openBronze } from '../../warehouse/bronze/index.ts';
+import { currentRowsSql, logRowsSql } from '../../warehouse/core/bronze-sql.ts';
+import type { BronzeTable } from '../../warehouse/core/bronze-table.ts';
+import { openDuckDb } from '../../warehouse/core/duckdb.ts';
+import { createFolderStore } from '../../warehouse/core/folder-store.ts';
+import { createLog } from '../../warehouse/core/log.ts';
+import type { ObjectStore } from '../../warehouse/core/object-store.ts';
+import {
+  type ExtractedBatch,
+  type ExtractOptions,
+  extractBatch,
+  type SourceDefinition,
+  type TableDefinition,
+  type TableOutcome,
+} from '../../warehouse/extract/index.ts';
+import { testDatabase } from '../support/postgres.ts';
+
+/** A database, a lake and the way from one to the other: what most tests of extraction need. */
+export interface TestLake extends AsyncDisposable {
+  readonly url: string;
+  readonly dir: string;
+  readonly store: ObjectStore;
+  readonly bronze: Bronze;
+  readonly client: pg.Client;
+  /** Extracts and commits; outcomes by table. */
+  run(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<RunResult>;
+  extract(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<ExtractedBatch>;
+  /** Another session on the same database, closed at the end. */
+  connect(): Promise<pg.Client>;
+  table(source: string, table: string): Promise<BronzeTable>;
+  /** Current rows as texts, ordered. */
+  rows(table: string, order?: string): Promise<Record<string, unknown>[]>;
+  log(table: string): Promise<Record<string, unknown>[]>;
+}
+
+export interface RunResult {
+  readonly tables: Readonly<Record<string, TableOutcome>>;
+  readonly batch: ExtractedBatch;
+}
+
+export const log = createLog({ level: 'silent' });
+
+export async function testLake(): Promise<TestLake> {
+  const database = await testDatabase();
+  const dir = await mkdtemp(join(tmpdir(), 'sluice-extract-'));
+  const clients: pg.Client[] = [];
+  const connect = async (): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: database.url });
+    client.on('error', () => undefined);
+    await client.connect();
+    clients.push(client);
+    return client;
+  };
+  const client = await connect();
+  await client.query('create schema app');
+  const store = createFolderStore(join(dir, 'lake'));
+  const bronze = openBronze({ store, log });
+  const extract: TestLake['extract'] = async (source, options = {}) =>
+    extractBatch({
+      url: database.url,
+      sources: [source],
+      state: await bronze.state([source.name]),
+      workDir: join(dir, 'work'),
+      version: '0.0.0',
+      log,
+      ...options,
+    });
+  const table: TestLake['table'] = async (source, name) => {
+    const snapshot = await bronze.snapshot([source]);
+    const found = snapshot.tables.find((candidate) => candidate.table === name);
+    if (found === undefined) throw new Error(`bronze.${source}.${name} does not exist`);
+    return found;
+  };
+  const read = async (sql: string): Promise<Record<string, unknown>[]> => {
+    const db = await openDuckDb();
+    try {
+      return await db.rows(sql);
+    } finally {
+      db.close();
+    }
+  };
+  return {
+    url: database.url,
+    dir,
+    store,
+    bronze,
+    client,
+    connect,
+    extract,
+    table,
+    run: async (source, options) => {
+      const batch = await extract(source, options);
+      for (const draft of batch.drafts) await bronze.commit(draft.source, draft);
+      await rm(batch.dir, { recursive: true, force: true });
+      return { batch, tables: Object.fromEntries(batch.tables.map((outcome) => [outcome.table, outcome])) };
+    },
+    rows: async (name, order = 'all') =>
+      read(
+        `select columns(c -> c not in ('_seq', '_extracted_at')) from (${currentRowsSql(await table('app', name))}) order by ${order}`,
+      ),
+    log: async (name) =>
+      read(`select * exclude (_extracted_at) from (${logRowsSql(await table('app', name))}) order by _seq`),
+    [Symbol.asyncDispose]: async () => {
+      for (const open of clients) await open.end().catch(() => undefined);
+      await database.drop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A source `app` of the schema app. */
+export function sourceOf(tables: Readonly<Record<string, TableDefinition>>): SourceDefinition {
+  return { kind: 'postgres', name: 'app', schema: 'app', tables };
+}
+
+/** DDL of a table whose updated_at a trigger sets, as the guard of cursor mode wants it. */
+export function touchedTableSql(table: string, columns: string): string {
+  return `create table app.${table} (${columns}, updated_at timestamptz not null default now());
+    create or replace function app.touch() returns trigger language plpgsql as $$
+    begin
+      new.updated_at := now();
+      return new;
+    end $$;
+    create trigger touch before insert or update on app.${table} for each row execute function app.touch();`;
+}

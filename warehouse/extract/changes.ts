@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import type { DraftFile } from '../core/bronze-commit.ts';
+import { currentRowsSql } from '../core/bronze-sql.ts';
+import type { BronzeTable, TableContract } from '../core/bronze-table.ts';
+import { firstSeqOf } from '../core/bronze-table.ts';
+import type { DuckDb } from '../core/duckdb.ts';
+import { SluiceError } from '../core/errors.ts';
+import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
+import { comparableSql } from './column-type.ts';
+
+/** What changed between the rows that arrived (table `incoming`) and the last state, as rows of the log. */
+
+/** Rows with `_op`: insert and update from `incoming`, delete with the last known values. `whole`: incoming is the entire table, so a missing row was deleted. */
+export function differencesSql(before: BronzeTable, contract: TableContract, whole: boolean): string {
+  const { key, columns } = contract;
+  const id = quoteIdentifier;
+  const on = key.map((name) => `incoming.${id(name)} = before.${id(name)}`).join(' and ');
+  const different = columns
+    .filter((column) => !key.includes(column.name))
+    .map((column) => {
+      const [now, then] = ['incoming', 'before'].map((side) =>
+        comparableSql(`${side}.${id(column.name)}`, column.duckdbType),
+      );
+      return `${now} is distinct from ${then}`;
+    });
+  const firstKey = id(key[0] ?? '');
+  const from = (side: string): string => columns.map((column) => `${side}.${id(column.name)}`).join(', ');
+  const upserts = `select ${from('incoming')}, case when before._seq is null then 'insert' else 'update' end as _op
+  from incoming left join before on ${on}
+ where before._seq is null${different.map((test) => ` or ${test}`).join('')}`;
+  const deletes = `select ${from('before')}, 'delete' as _op
+  from before anti join incoming on ${on}`;
+  return `with before as (${currentRowsSql({ ...before, contract })})
+${upserts}${whole ? `\nunion all\n${deletes}` : ''}
+ order by ${firstKey}${key
+   .slice(1)
+   .map((name) => `, ${id(name)}`)
+   .join('')}`;
+}
+
+/** True when `incoming` and the last state are the same bag of rows: what a table without a key can be asked. */
+export async function isSameBag(db: DuckDb, before: BronzeTable, contract: TableContract): Promise<boolean> {
+  const columns = contract.columns.map((column) => comparableSql(quoteIdentifier(column.name), column.duckdbType));
+  const names = columns.map((_, i) => `c${i}`).join(', ');
+  const side = (from: string, n: number): string =>
+    `select ${columns.map((sql, i) => `${sql} as c${i}`).join(', ')}, ${n} as n from ${from}`;
+  const [row] = await db.rows<{ differs: boolean }>(
+    `select exists (
+       select 1 from (${side('incoming', 1)} union all ${side(`(${currentRowsSql({ ...before, contract })})`, -1)})
+        group by ${names} having sum(n) <> 0) as differs`,
+  );
+  return row?.differs === false;
+}
+
+/** Throws SOURCE_KEY_INVALID when a key column is NULL or a key stands twice in `relation`. */
+export async function checkKey(db: DuckDb, table: string, key: readonly string[], relation: string): Promise<void> {
+  if (key.length === 0) return;
+  const list = key.map(quoteIdentifier).join(', ');
+  const missing = key.map((name) => `${quoteIdentifier(name)} is null`).join(' or ');
+  const [row] = await db.rows<{ key: (string | null)[]; n: bigint }>(
+    `select [${list.split(', ').length > 0 ? key.map((name) => `${quoteIdentifier(name)}::varchar`).join(', ') : ''}] as key, count(*) as n
+       from ${relation} group by ${list} having count(*) > 1 or ${missing} order by ${list} limit 1`,
+  );
+  if (row === undefined) return;
+  const values = key.map((name, i) => `${name} = ${row.key[i] ?? 'NULL'}`).join(', ');
+  const what = row.key.includes(null)
+    ? `a row whose key holds NULL (${values})`
+    : `${row.n} rows with the key ${values}`;
+  throw new SluiceError('SOURCE_KEY_INVALID', `The table ${table} has ${what}.`, {
+    remedy: 'Correct the rows, or declare a key in models/sources that is unique and never NULL.',
+    details: { table, key: row.key },
+  });
+}
+
+/** Writes a query's rows (contract's columns and `_op`) as one bronze file; undefined when it has none. `offset` counts the commit's rows before it. */
+export async function writeChanges(
+  db: DuckDb,
+  querySql: string,
+  contract: TableContract,
+  options: { readonly path: string; readonly commit: number; readonly offset: number; readonly extractedAt: string },
+): Promise<DraftFile | undefined> {
+  const columns = contract.columns.map((column) => quoteIdentifier(column.name)).join(', ');
+  const firstSeq = firstSeqOf(options.commit) + BigInt(options.offset);
+  await db.run(
+    `copy (select ${columns}, _op, ${firstSeq}::bigint + row_number() over () - 1 as _seq,
+                  ${quoteLiteral(options.extractedAt)}::timestamptz as _extracted_at
+             from (${querySql}))
+       to ${quoteLiteral(options.path)} (format parquet, compression zstd, row_group_size 122880)`,
+  );
+  return describeFile(db, options.path, contract);
+}
+
+async function describeFile(db: DuckDb, path: string, contract: TableContract): Promise<DraftFile | undefined> {
+  const key = contract.key[0];
+  const keySql = key === undefined ? 'null::varchar' : quoteIdentifier(key);
+  const ops = await db.rows<{ op: string; n: bigint; low: bigint; high: bigint }>(
+    `select _op as op, count(*) as n, min(_seq) as low, max(_seq) as high from read_parquet(${quoteLiteral(path)}) group by _op order by _op`,
+  );
+  if (ops.length === 0) {
+    await rm(path, { force: true });
+    return undefined;
+  }
+  const [range] = await db.rows<{ low: string | null; high: string | null }>(
+    `select min(${keySql})::varchar as low, max(${keySql})::varchar as high from read_parquet(${quoteLiteral(path)})`,
+  );
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return {
+    localPath: path,
+    rows: Number(ops.reduce((sum, row) => sum + row.n, 0n)),
+    bytes: (await stat(path)).size,
+    sha256: hash.digest('hex'),
+    ops: Object.fromEntries(ops.map((row) => [row.op, Number(row.n)])),
+    firstSeq: String(ops.reduce((low, row) => (row.low < low ? row.low : low), ops[0]?.low ?? 0n)),
+    lastSeq: String(ops.reduce((high, row) => (row.high > high ? row.high : high), 0n)),
+    keyMin: range?.low ?? null,
+    keyMax: range?.high ?? null,
+  };
+}

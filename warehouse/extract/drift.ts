@@ -1,0 +1,42 @@
+import type { TableContract } from '../core/bronze-table.ts';
+import { SluiceError } from '../core/errors.ts';
+import { widens } from './column-type.ts';
+
+/** What a table's contract did since the last commit, and what that asks of the read. */
+export type Drift =
+  | { readonly kind: 'none' }
+  /** Columns came, went or widened: every row is compared. */
+  | { readonly kind: 'columns'; readonly why: string }
+  /** Rows can no longer be told by their key: the table is replaced. */
+  | { readonly kind: 'key'; readonly why: string };
+
+/** Throws SOURCE_TYPE_CHANGED where a type became one that does not hold the old values unchanged. */
+export function compareContracts(table: string, before: TableContract, after: TableContract): Drift {
+  const old = new Map(before.columns.map((column) => [column.name, column]));
+  const changes: string[] = [];
+  for (const column of after.columns) {
+    const known = old.get(column.name);
+    old.delete(column.name);
+    if (known === undefined) changes.push(`column ${column.name} added`);
+    else if (!widens(known.duckdbType, column.duckdbType)) {
+      throw new SluiceError(
+        'SOURCE_TYPE_CHANGED',
+        `The column ${table}.${column.name} was ${known.postgresType} and is now ${column.postgresType}, which does not hold what bronze has (${known.duckdbType}).`,
+        {
+          remedy:
+            'Restore the type, carry the new values in a column of another name, or give the source a new name so that its history starts anew.',
+          details: { table, column: column.name, before: known.postgresType, after: column.postgresType },
+        },
+      );
+    } else if (known.postgresType !== column.postgresType) {
+      changes.push(`column ${column.name} now ${column.postgresType}`);
+    }
+  }
+  for (const name of old.keys()) changes.push(`column ${name} no longer carried`);
+  if (JSON.stringify(before.key) !== JSON.stringify(after.key)) {
+    const [was, is] = [before.key, after.key].map((key) => `(${key.join(', ')})`);
+    return { kind: 'key', why: `key changed from ${was} to ${is}` };
+  }
+  if (changes.length > 0) return { kind: 'columns', why: changes.join(', ') };
+  return { kind: 'none' };
+}

@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type {
+  BronzeCommitDraft,
+  BronzeState,
+  BronzeTableDraft,
+  ReadHow,
+  SourceSnapshot,
+} from '../core/bronze-commit.ts';
+import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
+import { mapSystemError, SluiceError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { ignoreProgress, type OnProgress } from '../core/progress.ts';
+import type { CatalogTable } from './catalog.ts';
+import { extractTable } from './extract-table.ts';
+import { proveCursor } from './guard.ts';
+import { planRead } from './read-plan.ts';
+import type { SourceDefinition } from './source-definition.ts';
+import { openSession, type SourceSession } from './source-session.ts';
+import { checkIdentity, type OpenSnapshot, openSnapshot } from './source-snapshot.ts';
+
+export interface ExtractLimits {
+  readonly statementTimeoutMs?: number;
+  readonly lockTimeoutMs?: number;
+  readonly memoryMb?: number;
+  readonly threads?: number;
+  /** CSV bytes per spool file, and so per Parquet file of a first load. */
+  readonly spoolBytes?: number;
+}
+
+export interface ExtractOptions {
+  /** Postgres URL; every source is a schema of this database. */
+  readonly url: string;
+  readonly sources: readonly SourceDefinition[];
+  /** bronze.state() of these sources. */
+  readonly state: BronzeState;
+  /** A folder for this and other batches; the batch makes its own inside and removes it on failure. */
+  readonly workDir: string;
+  /** Sluice's version, for application_name. */
+  readonly version: string;
+  readonly log: Log;
+  readonly onProgress?: OnProgress;
+  readonly signal?: AbortSignal | undefined;
+  readonly limits?: ExtractLimits;
+  /** Called with the exported snapshot while it is open: others may import it. */
+  readonly onSnapshot?: (exported: string) => Promise<void>;
+}
+
+export interface TableOutcome {
+  readonly source: string;
+  readonly table: string;
+  readonly mode: 'cursor' | 'full';
+  readonly how: ReadHow;
+  /** Rows that Postgres sent. */
+  readonly rowsRead: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Bytes of Parquet written. */
+  readonly bytes: number;
+  readonly ms: number;
+  readonly note?: string;
+}
+
+export interface ExtractedBatch {
+  readonly snapshot: SourceSnapshot;
+  /** One per source in which anything changed; commit each with bronze.commit(). */
+  readonly drafts: readonly BronzeCommitDraft[];
+  readonly tables: readonly TableOutcome[];
+  /** The batch's own folder; remove it once the drafts are committed or given up. */
+  readonly dir: string;
+  readonly ms: number;
+}
+
+const DEFAULTS = {
+  statementTimeoutMs: 1_800_000,
+  lockTimeoutMs: 10_000,
+  memoryMb: 512,
+  threads: 2,
+  spoolBytes: 256 * 1024 * 1024,
+} as const satisfies Required<ExtractLimits>;
+
+/** Reads every table of every source at one moment. Writes nothing to the lake: what changed lies in the batch's folder, described by drafts. */
+export async function extractBatch(options: ExtractOptions): Promise<ExtractedBatch> {
+  const started = performance.now();
+  const limits = { ...DEFAULTS, ...options.limits };
+  const batch = `${compactInstant(new Date())}-${randomBytes(6).toString('hex')}`;
+  const dir = join(options.workDir, `extract-${batch}`);
+  try {
+    await sweep(options.workDir);
+    await mkdir(dir, { recursive: true });
+    return await withSession(options, limits, async (session) => {
+      const open = await openSnapshot(session, options.sources);
+      for (const source of options.sources) {
+        const known = stateOf(options.state, source.name).identity;
+        checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
+      }
+      await options.onSnapshot?.(open.exported);
+      const temp = join(dir, 'spill');
+      const { memoryMb, threads } = limits;
+      const db = await openDuckDb({
+        path: join(dir, 'extract.duckdb'),
+        memoryLimitMb: memoryMb,
+        threads,
+        tempDirectory: temp,
+      });
+      let read: Pick<ExtractedBatch, 'drafts' | 'tables'>;
+      try {
+        read = await extractSources({ options, limits, session, db, open, batch, dir });
+      } finally {
+        db.close();
+      }
+      await session.rows('commit');
+      for (const leftover of ['extract.duckdb', 'extract.duckdb.wal', 'spill']) {
+        await rm(join(dir, leftover), { recursive: true, force: true });
+      }
+      return { snapshot: open.snapshot, ...read, dir, ms: performance.now() - started };
+    });
+  } catch (error) {
+    await rm(dir, { recursive: true, force: true }).catch(() => undefined);
+    if (options.signal?.aborted === true && !(error instanceof SluiceError)) {
+      throw new SluiceError('CANCELLED', 'The extraction was cancelled; nothing was committed.', { cause: error });
+    }
+    throw mapSystemError(error, 'the extraction');
+  }
+}
+
+interface Context {
+  readonly options: ExtractOptions;
+  readonly limits: Required<ExtractLimits>;
+  readonly session: SourceSession;
+  readonly db: DuckDb;
+  readonly open: OpenSnapshot;
+  readonly batch: string;
+  readonly dir: string;
+}
+
+async function extractSources(context: Context): Promise<Pick<ExtractedBatch, 'drafts' | 'tables'>> {
+  const drafts: BronzeCommitDraft[] = [];
+  const outcomes: TableOutcome[] = [];
+  for (const source of context.options.sources) {
+    const commit = stateOf(context.options.state, source.name).number + 1;
+    const changed: Record<string, BronzeTableDraft> = {};
+    let offset = 0;
+    for (const table of context.open.tables.filter((candidate) => candidate.source === source.name)) {
+      const result = await extractOne(context, table, commit, offset);
+      outcomes.push(result.outcome);
+      if (result.draft === undefined) continue;
+      changed[table.table] = result.draft;
+      offset += result.draft.files.reduce((sum, file) => sum + file.rows, 0);
+    }
+    if (offset >= 2 ** 32)
+      throw new SluiceError('INTERNAL', `One commit of ${source.name} would hold ${offset} rows, more than 2^32.`);
+    if (Object.keys(changed).length === 0) continue;
+    const identity = { ...context.open.identity, schema: source.schema };
+    const { snapshot } = context.open;
+    drafts.push({ source: source.name, number: commit, batch: context.batch, identity, snapshot, tables: changed });
+  }
+  return { drafts, tables: outcomes };
+}
+
+async function extractOne(
+  context: Context,
+  table: CatalogTable,
+  commit: number,
+  offset: number,
+): Promise<{ outcome: TableOutcome; draft: BronzeTableDraft | undefined }> {
+  const { options, open, session, db, dir, limits } = context;
+  const { guard } = open;
+  const onProgress = options.onProgress ?? ignoreProgress;
+  const started = performance.now();
+  const { source } = table;
+  const item = `${source}.${table.table}`;
+  options.signal?.throwIfAborted();
+  onProgress({ stage: 'extract', item, state: 'started' });
+  try {
+    const state = stateOf(options.state, source);
+    const known = options.state.snapshot.tables.find((other) => other.source === source && other.table === table.table);
+    const proof = table.definition.mode === 'cursor' ? await proveCursor(session, table, guard.timeline) : null;
+    const before = state.tables[table.table]?.watermark ?? null;
+    const plan = planRead({ table, known, before, lastClock: state.snapshot?.at ?? null, guard, proof });
+    const { spoolBytes } = limits;
+    const result = await extractTable({
+      session,
+      db,
+      table,
+      known,
+      plan,
+      guard,
+      commit,
+      offset,
+      dir,
+      spoolBytes,
+      onProgress,
+    });
+    const ops = (op: string): number => result.draft.files.reduce((sum, file) => sum + (file.ops[op] ?? 0), 0);
+    const outcome: TableOutcome = {
+      source,
+      table: table.table,
+      mode: table.definition.mode,
+      how: plan.how,
+      rowsRead: result.rowsRead,
+      inserted: ops('read') + ops('insert'),
+      updated: ops('update'),
+      deleted: ops('delete'),
+      bytes: result.draft.files.reduce((sum, file) => sum + file.bytes, 0),
+      ms: performance.now() - started,
+      ...(plan.why === null
+        ? {}
+        : { note: plan.how === 'whole' && table.definition.mode === 'cursor' ? `whole table: ${plan.why}` : plan.why }),
+    };
+    const { rowsRead: rows, bytes, ms } = outcome;
+    onProgress({ stage: 'extract', item, state: 'finished', rows, bytes, ms, note: noteOf(outcome, result.changed) });
+    options.log.debug({ ...outcome }, 'table extracted');
+    return { outcome, draft: result.changed ? result.draft : undefined };
+  } catch (error) {
+    onProgress({ stage: 'extract', item, state: 'failed' });
+    throw error;
+  }
+}
+
+function noteOf(outcome: TableOutcome, changed: boolean): string {
+  if (!changed) return 'unchanged';
+  const { inserted, updated, deleted, note } = outcome;
+  return [`+${inserted} ~${updated} -${deleted}`, ...(note === undefined ? [] : [note])].join(', ');
+}
+
+async function withSession<T>(
+  options: ExtractOptions,
+  limits: Required<ExtractLimits>,
+  work: (session: SourceSession) => Promise<T>,
+): Promise<T> {
+  const session = await openSession({
+    url: options.url,
+    applicationName: `sluice/${options.version} extract ${options.sources.map((source) => source.name).join(',')}`,
+    statementTimeoutMs: limits.statementTimeoutMs,
+    lockTimeoutMs: limits.lockTimeoutMs,
+    signal: options.signal,
+  });
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+function stateOf(state: BronzeState, source: string): BronzeState['sources'][number] {
+  const found = state.sources.find((candidate) => candidate.source === source);
+  if (found === undefined)
+    throw new SluiceError('INTERNAL', `The state of the source ${source} was not read before its extraction.`);
+  return found;
+}
+
+/** Folders of batches that were killed more than a day ago. */
+async function sweep(workDir: string): Promise<void> {
+  const names = await readdir(workDir).catch(() => []);
+  for (const name of names.filter((candidate) => candidate.startsWith('extract-'))) {
+    const path = join(workDir, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && Date.now() - found.mtimeMs > 24 * 3600 * 1000)
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
+/** 20261121T081500Z */
+function compactInstant(instant: Date): string {
+  return `${instant.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+}

@@ -1,0 +1,9 @@
+export {
+  type ExtractedBatch,
+  type ExtractLimits,
+  type ExtractOptions,
+  extractBatch,
+  type TableOutcome,
+} from './extract-batch.ts';
+export { loadSources } from './load-sources.ts';
+export type { SourceDefinition, TableDefinition, TableMode } from './source-definition.ts';
