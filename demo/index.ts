@@ -1,1 +1,4 @@
+export { DEFAULT_AS_OF, type LoadDemoOptions, type LoadedDemo, loadDemo } from './load.ts';
+export { type Row, TABLE_NAMES, type TableName } from './rows.ts';
 export { schemaSql } from './schema.ts';
+export { type DemoState, demoState } from './state.ts';
