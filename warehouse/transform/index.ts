@@ -1,4 +1,5 @@
 export { type BronzeTableFacts } from './bind.ts';
+export { type Build, type BuildLimits, type BuildOptions, type ModelOutcome, openBuild } from './build/index.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
 export type { Diagnostic } from './diagnostics.ts';
 export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';

@@ -1,0 +1,417 @@
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
+import type { Dataset } from '../../core/dataset.ts';
+import { type DuckDb, openDuckDb } from '../../core/duckdb.ts';
+import { isSluiceError, messageOf, SluiceError } from '../../core/errors.ts';
+import type { Log } from '../../core/log.ts';
+import type { OnProgress } from '../../core/progress.ts';
+import { quoteIdentifier, quotePath } from '../../core/quote.ts';
+import {
+  type ModelState,
+  type Release,
+  type ReleaseContent,
+  type TestResult,
+  WAREHOUSE_FILES,
+  type WarehouseFile,
+  type WarehousePaths,
+} from '../../core/release.ts';
+import { asOfMacro, createMacroSql } from '../macros.ts';
+import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
+import { createChangedRows } from './changed-rows.ts';
+import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
+import { runModelTests, runSqlTest } from './run-tests.ts';
+import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
+import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
+
+/**
+ * One build in private clones of the two files.
+ *
+ *   openBuild → runModels(silver) → runTests(silver) → runModels(gold) → runTests(gold) → finish → (publish)
+ *        └────────── any failure, or abort(): the clones go, nobody has seen them ───────────┘
+ */
+
+export interface BuildOptions {
+  readonly project: CompiledProject;
+  /** Writable clones of the previous release, or names of files to be made. */
+  readonly paths: WarehousePaths;
+  /** The release the clones were made from. */
+  readonly previous: Release | undefined;
+  readonly bronze: BronzeSnapshot;
+  readonly asOf: AsOf;
+  /** Folder of this run alone. */
+  readonly workDir: string;
+  /** Names of the models to run; the others stay as they are. All when absent. */
+  readonly selected?: ReadonlySet<string>;
+  /** Recompute every selected model, whatever its ledger says. */
+  readonly fullRefresh?: boolean;
+  readonly limits: BuildLimits;
+  readonly log: Log;
+  readonly onProgress: OnProgress;
+  readonly signal?: AbortSignal;
+}
+
+export interface ModelOutcome {
+  readonly name: string;
+  readonly layer: Layer;
+  readonly action: 'view' | 'rebuilt' | 'refreshed' | 'unchanged' | 'not selected' | 'dropped';
+  readonly why: string;
+  /** Rows of the table afterwards; of a view 0 until its tests count them. */
+  readonly rows: number;
+  readonly changedRows: number;
+  readonly ms: number;
+}
+
+export interface Build {
+  /** Brings the layer's models to the snapshot and as_of; drops what the project no longer has. Errors: BUILD_FAILED, CANCELLED, DISK_FULL. */
+  runModels(layer: Layer): Promise<readonly ModelOutcome[]>;
+  /** Every test of the layer, whatever changed. A failing test does not throw here; finish() refuses. */
+  runTests(layer: Layer): Promise<readonly TestResult[]>;
+  /** Checkpoints and closes the files: no .wal is left. Errors: TESTS_FAILED when a test of severity error failed. */
+  finish(): Promise<ReleaseContent>;
+  /** Closes and removes the clones. */
+  abort(): Promise<void>;
+}
+
+const DEFAULT_TOUCHED_SHARE = 0.2;
+
+export async function openBuild(options: BuildOptions): Promise<Build> {
+  const { project, paths, previous, bronze, asOf, limits, log, onProgress, signal } = options;
+  const db = await openEngine(options);
+  const stopListening = interruptOnAbort(db, signal);
+  const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
+  const changes = createChangedRows(db, project, bronze);
+  const relations = await readRelations(db);
+  const states = new Map((previous?.models ?? []).map((state) => [state.name, state]));
+  const versions = bronzeVersions(bronze);
+  for (const state of states.values()) versions.set(state.name, state.dataVersion);
+  const written = new Set<WarehouseFile>();
+  const tests = new Map<Layer, readonly TestResult[]>();
+  const built = new Set<Layer>();
+  let open = true;
+
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    stopListening();
+    db.close();
+  };
+
+  async function runModel(model: CompiledModel): Promise<ModelOutcome> {
+    const started = performance.now();
+    const state = relations.has(model.name) ? states.get(model.name) : undefined;
+    const selected = options.selected?.has(model.name) ?? true;
+    const decision: Decision = decideModel({
+      model,
+      state,
+      versions,
+      knowsChanges: (input, consumed) => changes.knows(input, consumed),
+      asOf,
+      fullRefresh: options.fullRefresh ?? false,
+    });
+    onProgress({ stage: model.layer, item: model.name, state: 'started' });
+    const step = selected ? await carryOut(model, state, decision) : keep(state, 'not selected', decision.why);
+    const outcome = { name: model.name, layer: model.layer, ...step, ms: Math.round(performance.now() - started) };
+    const { rows, ms } = outcome;
+    const idle = outcome.action === 'unchanged' || outcome.action === 'not selected';
+    const note = `${outcome.action}: ${outcome.why}`;
+    onProgress({ stage: model.layer, item: model.name, state: idle ? 'skipped' : 'finished', rows, ms, note });
+    log.debug({ ...outcome }, 'model run');
+    return outcome;
+  }
+
+  async function carryOut(
+    model: CompiledModel,
+    state: ModelState | undefined,
+    decision: Decision,
+  ): Promise<Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'>> {
+    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare };
+    switch (decision.kind) {
+      case 'unchanged':
+        if (state !== undefined) remember(model, state, undefined);
+        return keep(state, 'unchanged', decision.why);
+      case 'create-view': {
+        if (model.layer === 'gold') await writeGoldMacros();
+        const result = await writeView(facts);
+        remember(model, state, result);
+        return { action: 'view', why: decision.why, rows: state?.rows ?? 0, changedRows: 0 };
+      }
+      case 'rebuild':
+        return rebuild(facts, state, decision.why);
+      case 'refresh': {
+        const { refresh } = model;
+        if (refresh.kind !== 'partition' || state === undefined) return rebuild(facts, state, decision.why);
+        const changed = new Map(decision.changed.map((input) => [input, state.consumed[input] ?? 0]));
+        const result = await refreshTable({ ...facts, rule: refresh, changes, changed }).catch((error: unknown) => {
+          // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
+          if (signal?.aborted === true || isSluiceError(error)) throw error;
+          log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
+          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
+        });
+        if (result.kind === 'rebuild') return rebuild(facts, state, `${decision.why}; ${result.why}`);
+        return report(model, state, result.written, 'refreshed', decision.why);
+      }
+      default:
+        return decision satisfies never;
+    }
+  }
+
+  async function rebuild(facts: WriteFacts, state: ModelState | undefined, why: string) {
+    return report(facts.model, state, await rebuildTable(facts), 'rebuilt', why);
+  }
+
+  function report(
+    model: CompiledModel,
+    state: ModelState | undefined,
+    result: Written,
+    action: 'rebuilt' | 'refreshed',
+    why: string,
+  ): Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'> {
+    if (result.changed) changes.record(model.name, { before: state?.dataVersion ?? 0, relation: result.changes });
+    remember(model, state, result);
+    const { rows, changedRows, note } = result;
+    return {
+      action: result.changed ? action : 'unchanged',
+      why: note === undefined ? why : `${why}; ${note}`,
+      rows,
+      changedRows,
+    };
+  }
+
+  /** Writes the model's ledger: what it has consumed, and a new data version when its content changed. */
+  function remember(model: CompiledModel, state: ModelState | undefined, result: Written | undefined): void {
+    const changed = result?.changed ?? false;
+    if (changed) {
+      written.add(model.layer);
+      const kind = model.materialized === 'view' ? 'view' : 'table';
+      relations.set(model.name, { layer: model.layer, table: model.table, kind, columns: result?.columns ?? [] });
+    }
+    const dataVersion = (state?.dataVersion ?? 0) + (changed ? 1 : 0);
+    versions.set(model.name, dataVersion);
+    states.set(model.name, {
+      name: model.name,
+      materialized: model.materialized,
+      fingerprint: model.fingerprint,
+      dataVersion,
+      consumed: Object.fromEntries(model.inputs.map((input) => [input, versions.get(input) ?? 0])),
+      ...(model.reachesAsOf ? { asOf } : {}),
+      rows: model.materialized === 'view' ? (state?.rows ?? 0) : (result?.rows ?? state?.rows ?? 0),
+      columns: result?.columns ?? state?.columns ?? [],
+    });
+  }
+
+  /** Gold is read alone: the macros its views call live in the file, as_of() with this run's date. */
+  async function writeGoldMacros(): Promise<void> {
+    for (const macro of [asOfMacro(asOf), ...project.macros]) {
+      await db.run(createMacroSql(macro, { catalog: 'gold' }));
+    }
+  }
+
+  async function dropRemoved(layer: Layer): Promise<ModelOutcome[]> {
+    const kept = new Set(project.models.map((model) => model.name));
+    const outcomes: ModelOutcome[] = [];
+    for (const [name, relation] of relations) {
+      if (relation.layer !== layer || kept.has(name)) continue;
+      await dropRelation(db, relation);
+      written.add(layer);
+      relations.delete(name);
+      states.delete(name);
+      outcomes.push({
+        name,
+        layer,
+        action: 'dropped',
+        why: 'no longer in the project',
+        rows: 0,
+        changedRows: 0,
+        ms: 0,
+      });
+    }
+    return outcomes;
+  }
+
+  return {
+    async runModels(layer) {
+      const outcomes = await guard('dropping removed models', undefined, () => dropRemoved(layer));
+      for (const model of project.models) {
+        if (model.layer !== layer) continue;
+        outcomes.push(await guard(model.name, model, () => runModel(model)));
+      }
+      built.add(layer);
+      return outcomes;
+    },
+
+    async runTests(layer) {
+      const results: TestResult[] = [];
+      for (const model of project.models) {
+        const state = states.get(model.name);
+        if (model.layer !== layer || state === undefined) continue;
+        const run = await guard(`the tests of ${model.name}`, model, () => runModelTests(db, model));
+        states.set(model.name, { ...state, rows: run.rows });
+        results.push(...run.results);
+        reportTests(onProgress, model.name, run.results);
+      }
+      for (const test of project.sqlTests.filter((candidate) => candidate.layer === layer)) {
+        const result = await guard(test.name, undefined, () => runSqlTest(db, test));
+        results.push(result);
+        reportTests(onProgress, test.name, [result]);
+      }
+      tests.set(layer, results);
+      return results;
+    },
+
+    async finish() {
+      const missing = LAYERS.filter((layer) => !built.has(layer) || !tests.has(layer));
+      if (missing.length > 0) {
+        throw new SluiceError('INTERNAL', `The build cannot finish: ${missing.join(', ')} was not built and tested.`);
+      }
+      const results = LAYERS.flatMap((layer) => tests.get(layer) ?? []);
+      const failed = results.filter((result) => result.severity === 'error' && result.status !== 'pass');
+      if (failed.length > 0) throw testsFailed(failed);
+      await guard('closing the warehouse', undefined, async () => {
+        for (const file of WAREHOUSE_FILES) {
+          if (written.has(file)) await db.run(`checkpoint ${quoteIdentifier(file)}`);
+          await db.run(`detach ${quoteIdentifier(file)}`);
+        }
+      });
+      close();
+      await Promise.all(WAREHOUSE_FILES.map((file) => requireNoLog(paths[file])));
+      const kept = project.models.flatMap((model) => states.get(model.name) ?? []);
+      if (written.has('gold')) await checkGoldAlone(paths.gold, project, relations);
+      return {
+        format: 1,
+        asOf,
+        commits: bronze.commits,
+        models: kept,
+        datasets: toDatasets(project, states),
+        tests: results,
+      };
+    },
+
+    async abort() {
+      close();
+      const leftovers = WAREHOUSE_FILES.flatMap((file) => [paths[file], `${paths[file]}.wal`]);
+      await Promise.all(
+        [...leftovers, join(options.workDir, 'spill')].map((path) => rm(path, { recursive: true, force: true })),
+      );
+    },
+  };
+
+  /** Turns what DuckDB throws into BUILD_FAILED with the model's file, and an interrupted query into CANCELLED. */
+  async function guard<T>(subject: string, model: CompiledModel | undefined, work: () => Promise<T>): Promise<T> {
+    if (!open) throw new SluiceError('INTERNAL', `The build is closed; ${subject} cannot run.`);
+    try {
+      signal?.throwIfAborted();
+      return await work();
+    } catch (error) {
+      if (signal?.aborted === true) {
+        throw new SluiceError('CANCELLED', `The build was cancelled at ${subject}; the last release stands.`, {
+          cause: error,
+        });
+      }
+      if (isSluiceError(error)) throw error;
+      if (model !== undefined)
+        onProgress({ stage: model.layer, item: model.name, state: 'failed', note: firstLine(error) });
+      throw buildFailed(subject, model, error);
+    }
+  }
+}
+
+function keep(state: ModelState | undefined, action: 'unchanged' | 'not selected', why: string) {
+  return { action, why, rows: state?.rows ?? 0, changedRows: 0 };
+}
+
+async function dropRelation(db: DuckDb, { kind, layer, table }: StoredRelation): Promise<void> {
+  await db.run(`drop ${kind} ${quotePath(layer, 'main', table)}`);
+}
+
+function interruptOnAbort(db: DuckDb, signal: AbortSignal | undefined): () => void {
+  const interrupt = (): void => db.connection.interrupt();
+  signal?.addEventListener('abort', interrupt);
+  return () => signal?.removeEventListener('abort', interrupt);
+}
+
+function reportTests(onProgress: OnProgress, item: string, results: readonly TestResult[]): void {
+  if (results.length === 0) return;
+  const bad = results.filter((result) => result.status !== 'pass');
+  const note = bad.map((result) => `${result.name} ${result.status}`).join(', ') || `${results.length} passed`;
+  const failed = bad.some((result) => result.status !== 'warn');
+  onProgress({ stage: 'test', item, state: failed ? 'failed' : 'finished', note });
+}
+
+function toDatasets(project: CompiledProject, states: ReadonlyMap<string, ModelState>): Dataset[] {
+  return project.models.flatMap((model): Dataset[] => {
+    const state = states.get(model.name);
+    if (model.layer !== 'gold' || model.dataset === undefined || state === undefined) return [];
+    const described = new Map(model.columns.map((column) => [column.name, column.description]));
+    const columns = state.columns.map(({ name, type }) => {
+      const description = described.get(name);
+      return description === undefined ? { name, type } : { name, type, description };
+    });
+    return [{ ...model.dataset, columns }];
+  });
+}
+
+/** Opens gold as its readers do: a view that needs another file, or a macro that is not in this one, stops the release. */
+async function checkGoldAlone(
+  path: string,
+  project: CompiledProject,
+  relations: ReadonlyMap<string, StoredRelation>,
+): Promise<void> {
+  const views = project.models.filter(({ name, layer }) => layer === 'gold' && relations.get(name)?.kind === 'view');
+  if (views.length === 0) return;
+  const db = await openDuckDb({ path, readOnly: true, threads: 1 });
+  try {
+    for (const view of views) {
+      try {
+        await db.rows(`select * from ${quotePath('gold', 'main', view.table)} limit 0`);
+      } catch (error) {
+        throw new SluiceError(
+          'BUILD_FAILED',
+          `${view.name} (${view.file}) cannot be read from gold alone: ${firstLine(error)}`,
+          {
+            remedy: 'A view in gold may read gold only: make it a table, or let it read gold tables.',
+            cause: error,
+          },
+        );
+      }
+    }
+  } finally {
+    db.close();
+  }
+}
+
+async function requireNoLog(path: string): Promise<void> {
+  const log = await stat(`${path}.wal`).catch(() => undefined);
+  if (log !== undefined)
+    throw new SluiceError('INTERNAL', `${path} was closed, but its write-ahead log is still there.`);
+}
+
+function buildFailed(subject: string, model: CompiledModel | undefined, cause: unknown): SluiceError {
+  const place = model === undefined ? '' : ` (${model.file})`;
+  return new SluiceError('BUILD_FAILED', `${subject}${place} failed: ${firstLine(cause)}`, {
+    remedy: 'Mend the model or the data it reads and run again; the last release stands as it was.',
+    cause,
+    details: { subject, ...(model === undefined ? {} : { file: model.file }) },
+  });
+}
+
+function testsFailed(failed: readonly TestResult[]): SluiceError {
+  const names = failed
+    .slice(0, 5)
+    .map(({ name, failures, status }) =>
+      status === 'error' ? `${name} (could not run)` : `${name} (${failures} rows)`,
+    );
+  const more = failed.length > 5 ? ` and ${failed.length - 5} more` : '';
+  return new SluiceError(
+    'TESTS_FAILED',
+    `${failed.length} tests failed, nothing was published: ${names.join(', ')}${more}.`,
+    {
+      remedy: 'Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.',
+      details: { tests: failed },
+    },
+  );
+}
+
+function firstLine(error: unknown): string {
+  return messageOf(error).split('\n')[0] ?? '';
+}

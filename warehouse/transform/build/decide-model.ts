@@ -1,0 +1,71 @@
+import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
+import type { ModelState } from '../../core/release.ts';
+import type { CompiledModel } from '../model.ts';
+
+/** What a model needs, from its ledger and the versions of its inputs. Pure, so that the plan and the build cannot disagree. */
+
+export type Decision =
+  | { readonly kind: 'unchanged'; readonly why: string }
+  | { readonly kind: 'create-view'; readonly why: string }
+  | { readonly kind: 'rebuild'; readonly why: string }
+  | { readonly kind: 'refresh'; readonly why: string; readonly changed: readonly string[] };
+
+export interface DecisionFacts {
+  readonly model: CompiledModel;
+  /** The model in the release the build began from. */
+  readonly state: ModelState | undefined;
+  /** Version of every input now: data version of a model, last commit of a bronze table. */
+  readonly versions: ReadonlyMap<string, number>;
+  /** True when the changed rows of an input since the version consumed are at hand. */
+  readonly knowsChanges: (input: string, consumed: number) => boolean;
+  readonly asOf: AsOf;
+  readonly fullRefresh: boolean;
+}
+
+export function decideModel(facts: DecisionFacts): Decision {
+  const { model, state, asOf } = facts;
+  const remake = model.materialized === 'view' ? ('create-view' as const) : ('rebuild' as const);
+  if (state === undefined) return { kind: remake, why: 'new' };
+  if (state.materialized !== model.materialized) {
+    return { kind: remake, why: `was ${withArticle(state.materialized)}, is ${withArticle(model.materialized)} now` };
+  }
+  if (state.fingerprint !== model.fingerprint) return { kind: remake, why: 'its definition changed' };
+  if (model.reachesAsOf && state.asOf !== asOf) {
+    return { kind: remake, why: `as_of moved from ${state.asOf ?? 'nothing'} to ${asOf}` };
+  }
+  if (facts.fullRefresh) return { kind: remake, why: 'a full refresh was asked for' };
+  if (model.materialized === 'view') return { kind: 'unchanged', why: 'a view reads its inputs anew' };
+  return decideByInputs(facts, state);
+}
+
+function decideByInputs({ model, versions, knowsChanges }: DecisionFacts, state: ModelState): Decision {
+  const changed = model.inputs.filter((input) => state.consumed[input] !== (versions.get(input) ?? 0));
+  if (changed.length === 0) return { kind: 'unchanged', why: 'nothing it reads changed' };
+  const why = `changed: ${changed.join(', ')}`;
+  if (model.materialized !== 'incremental') return { kind: 'rebuild', why };
+  if (model.refresh.kind === 'rebuild') return { kind: 'rebuild', why: `${why}; ${model.refresh.why}` };
+  for (const input of changed) {
+    if (model.refresh.leaves[input] === undefined) {
+      return { kind: 'rebuild', why: `${input} changed, which reaches every ${model.refresh.by.join(', ')}` };
+    }
+    const consumed = state.consumed[input];
+    if (consumed === undefined || !knowsChanges(input, consumed)) {
+      return { kind: 'rebuild', why: `the changed rows of ${input} are not known one by one` };
+    }
+  }
+  return { kind: 'refresh', why, changed };
+}
+
+function withArticle(word: string): string {
+  return /^[aeiou]/.test(word) ? `an ${word}` : `a ${word}`;
+}
+
+/** Last commit of every bronze table, under both of its names. */
+export function bronzeVersions(bronze: BronzeSnapshot): Map<string, number> {
+  const versions = new Map<string, number>();
+  for (const { source, table, lastCommit } of bronze.tables) {
+    versions.set(`bronze.${source}.${table}`, lastCommit);
+    versions.set(`bronze_log.${source}.${table}`, lastCommit);
+  }
+  return versions;
+}

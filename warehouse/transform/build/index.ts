@@ -1,0 +1,2 @@
+export { type Build, type BuildOptions, type ModelOutcome, openBuild } from './build.ts';
+export type { BuildLimits } from './warehouse-engine.ts';

@@ -1,0 +1,178 @@
+import type { DuckDb } from '../../core/duckdb.ts';
+import { quoteIdentifier, quotePath } from '../../core/quote.ts';
+import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
+import type { ChangedRows } from './changed-rows.ts';
+import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
+import {
+  countRows,
+  describeQuery,
+  inTransaction,
+  type StoredColumn,
+  type StoredRelation,
+  sameColumns,
+} from './warehouse-engine.ts';
+
+/** Brings one model's table or view to the state its query has now, writing no more than what differs. */
+
+export interface WriteFacts {
+  readonly db: DuckDb;
+  readonly model: CompiledModel;
+  /** What stands under the model's name in the clone. */
+  readonly relation: StoredRelation | undefined;
+  readonly maxTouchedShare: number;
+}
+
+export interface Written {
+  /** False when the content was the same already: then the file was not written to. */
+  readonly changed: boolean;
+  readonly rows: number;
+  readonly changedRows: number;
+  readonly columns: readonly StoredColumn[];
+  /** Table of the rows that changed, old and new; absent when all may have. */
+  readonly changes?: string;
+  /** "12 of 5,000 account_id", for people. */
+  readonly note?: string;
+}
+
+const NEXT = quoteIdentifier('_sluice_next');
+const TOUCHED = quoteIdentifier(TOUCHED_TABLE);
+const REWRITTEN = quoteIdentifier('_sluice_rewritten');
+
+const pathOf = (model: CompiledModel): string => quotePath(model.layer, 'main', model.table);
+const changesTable = (model: CompiledModel): string => quoteIdentifier(`_sluice_changes_${model.layer}_${model.table}`);
+
+/** (Re)creates the view, dropping a table of that name. */
+export async function writeView({ db, model, relation }: WriteFacts): Promise<Written> {
+  await inTransaction(db, async () => {
+    if (relation?.kind === 'table') await db.run(`drop table ${pathOf(model)}`);
+    await db.run(`create or replace view ${pathOf(model)} as ${model.sql}`);
+  });
+  return { changed: true, rows: 0, changedRows: 0, columns: await describeQuery(db, `select * from ${pathOf(model)}`) };
+}
+
+/** Computes the whole table; over an old one of the same columns it writes the rows that differ, or nothing. */
+export async function rebuildTable(facts: WriteFacts): Promise<Written> {
+  const { db, model, relation } = facts;
+  const path = pathOf(model);
+  if (relation?.kind !== 'table') {
+    await inTransaction(db, async () => {
+      if (relation !== undefined) await db.run(`drop view ${path}`);
+      await db.run(`create table ${path} as ${model.sql}`);
+    });
+    return describeRewritten(facts);
+  }
+  try {
+    await db.run(`create or replace temp table ${NEXT} as ${model.sql}`);
+    const columns = await describeQuery(db, `select * from ${NEXT}`);
+    if (!sameColumns(columns, relation.columns)) {
+      await db.run(`create or replace table ${path} as select * from ${NEXT}`);
+      return await describeRewritten(facts);
+    }
+    const difference = await differRows(db, changesTable(model), {
+      before: `select * from ${path}`,
+      after: `select * from ${NEXT}`,
+      columns,
+    });
+    const rows = await countRows(db, NEXT);
+    if (difference.rows === 0) return { changed: false, rows, changedRows: 0, columns, note: 'the same content' };
+    const small = difference.rows <= facts.maxTouchedShare * rows;
+    if (small && model.key.length > 0) await replaceRows(db, path, model.key, difference);
+    else await db.run(`create or replace table ${path} as select * from ${NEXT}`);
+    if (!small) await db.run(`drop table ${difference.table}`);
+    return { changed: true, rows, changedRows: difference.rows, columns, ...(small && { changes: difference.table }) };
+  } finally {
+    await db.run(`drop table if exists ${NEXT}`);
+  }
+}
+
+async function describeRewritten({ db, model }: WriteFacts): Promise<Written> {
+  const rows = await countRows(db, pathOf(model));
+  const columns = await describeQuery(db, `select * from ${pathOf(model)}`);
+  return { changed: true, rows, changedRows: rows, columns };
+}
+
+/** Replaces all rows whose `by` values occur in the difference: correct whether `by` is unique or not. */
+async function replaceRows(db: DuckDb, path: string, by: readonly string[], difference: RowDifference): Promise<void> {
+  const columns = by.map(quoteIdentifier).join(', ');
+  await db.run(`create or replace temp table ${REWRITTEN} as select distinct ${columns} from ${difference.table}`);
+  const gone = await matchesSome(db, 'old', by, REWRITTEN);
+  const come = await matchesSome(db, 'next', by, REWRITTEN);
+  await inTransaction(db, async () => {
+    await db.run(`delete from ${path} as old where ${gone}`);
+    await db.run(`insert into ${path} by name select * from ${NEXT} as next where ${come}`);
+  });
+  await db.run(`drop table ${REWRITTEN}`);
+}
+
+export interface RefreshFacts extends WriteFacts {
+  readonly rule: RefreshRule & { readonly kind: 'partition' };
+  readonly changes: ChangedRows;
+  /** Input → version it was consumed at, for the inputs that changed. */
+  readonly changed: ReadonlyMap<string, number>;
+}
+
+/** Recomputes the touched partitions only; says why when the whole table must be rebuilt instead. */
+export async function refreshTable(
+  facts: RefreshFacts,
+): Promise<
+  { readonly kind: 'written'; readonly written: Written } | { readonly kind: 'rebuild'; readonly why: string }
+> {
+  const { db, model, relation, rule } = facts;
+  if (relation?.kind !== 'table') return { kind: 'rebuild', why: 'its table is not there' };
+  const path = pathOf(model);
+  const { columns } = relation;
+  const by = rule.by.map(quoteIdentifier).join(', ');
+  try {
+    await db.run(`create or replace temp table ${TOUCHED} as select ${by} from ${path} limit 0`);
+    await db.run(`insert into ${TOUCHED} select distinct * from (${await touchedValuesSql(facts)})`);
+    const touched = await countRows(db, TOUCHED);
+    const rows = await countRows(db, path);
+    if (touched === 0) {
+      const written = { changed: false, rows, changedRows: 0, columns, note: `no ${rule.by.join(', ')} touched` };
+      return { kind: 'written', written };
+    }
+    const inTable = `select * from ${path} as old where ${await matchesSome(db, 'old', rule.by, TOUCHED)}`;
+    const rowsTouched = await countRows(db, `(${inTable})`);
+    if (rowsTouched > facts.maxTouchedShare * rows) {
+      return { kind: 'rebuild', why: `the change touches ${rowsTouched} of its ${rows} rows` };
+    }
+    const inQuery = await matchesSome(db, 'fresh', rule.by, TOUCHED);
+    await db.run(
+      `create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${inQuery}`,
+    );
+    if (!sameColumns(await describeQuery(db, `select * from ${NEXT}`), columns)) {
+      return { kind: 'rebuild', why: 'its columns changed' };
+    }
+    const after = `select * from ${NEXT}`;
+    const difference = await differRows(db, changesTable(model), { before: inTable, after, columns });
+    const note = `${touched} ${rule.by.join(', ')} touched`;
+    if (difference.rows === 0) {
+      return { kind: 'written', written: { changed: false, rows, changedRows: 0, columns, note } };
+    }
+    await replaceRows(db, path, rule.by, difference);
+    const written: Written = {
+      changed: true,
+      rows: await countRows(db, path),
+      changedRows: difference.rows,
+      columns,
+      changes: difference.table,
+      note,
+    };
+    return { kind: 'written', written };
+  } finally {
+    await db.run(`drop table if exists ${NEXT}; drop table if exists ${TOUCHED}`);
+  }
+}
+
+/** The values of `by` in every changed row of every changed input, once per place where the query reads it. */
+async function touchedValuesSql({ rule, changes, changed }: RefreshFacts): Promise<string> {
+  const parts: string[] = [];
+  for (const [input, consumed] of changed) {
+    const relation = await changes.relationOf(input, consumed);
+    for (const columns of rule.leaves[input] ?? []) {
+      const named = columns.map((name, i) => `${quoteIdentifier(name)} as ${quoteIdentifier(rule.by[i] ?? name)}`);
+      parts.push(`select ${named.join(', ')} from ${relation}`);
+    }
+  }
+  return parts.join(' union all ');
+}
