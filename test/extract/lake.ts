@@ -75,14 +75,6 @@ export async function testLake(): Promise<TestLake> {
     if (found === undefined) throw new Error(`bronze.${source}.${name} does not exist`);
     return found;
   };
-  const read = async (sql: string): Promise<Record<string, unknown>[]> => {
-    const db = await openDuckDb();
-    try {
-      return await db.rows(sql);
-    } finally {
-      db.close();
-    }
-  };
   return {
     url: database.url,
     dir,
@@ -99,11 +91,11 @@ export async function testLake(): Promise<TestLake> {
       return { batch, tables: Object.fromEntries(batch.tables.map((outcome) => [outcome.table, outcome])) };
     },
     rows: async (name, order = 'all') =>
-      read(
+      query(
         `select columns(c -> c not in ('_seq', '_extracted_at')) from (${currentRowsSql(await table('app', name))}) order by ${order}`,
       ),
     log: async (name) =>
-      read(`select * exclude (_extracted_at) from (${logRowsSql(await table('app', name))}) order by _seq`),
+      query(`select * exclude (_extracted_at) from (${logRowsSql(await table('app', name))}) order by _seq`),
     [Symbol.asyncDispose]: async () => {
       for (const open of clients) await open.end().catch(() => undefined);
       await database.drop();
@@ -126,4 +118,14 @@ export function touchedTableSql(table: string, columns: string): string {
       return new;
     end $$;
     create trigger touch before insert or update on app.${table} for each row execute function app.touch();`;
+}
+
+/** One query on a DuckDB of its own. */
+export async function query(sql: string): Promise<Record<string, unknown>[]> {
+  const db = await openDuckDb();
+  try {
+    return await db.rows(sql);
+  } finally {
+    db.close();
+  }
 }

@@ -7,3 +7,10 @@ export {
 } from './extract-batch.ts';
 export { loadSources } from './load-sources.ts';
 export type { SourceDefinition, TableDefinition, TableMode } from './source-definition.ts';
+export {
+  type DifferenceSample,
+  type TableVerification,
+  type VerifyOptions,
+  type VerifyReport,
+  verifySource,
+} from './verify-source.ts';
