@@ -73,7 +73,7 @@ export function openBronze({
 
     commit: async (source, draft) => {
       const key = logKey(source, draft.number);
-      const previous = draft.number === 1 ? 0 : await historyOf(source).then((history) => history.number);
+      const previous = (await historyOf(source)).number;
       if (previous > draft.number - 1) return settleTaken(store, draft, previous);
       if (previous < draft.number - 1) throw missingPredecessor(draft, previous);
       const uploaded: string[] = [];

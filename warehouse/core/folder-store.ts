@@ -155,7 +155,7 @@ async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 async function flushFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
+  const file = await open(path, 'r');
   await whileOpen(file, () => file.sync());
 }
 
