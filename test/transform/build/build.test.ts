@@ -1,79 +1,344 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { buildAndPublish, compileFiles, createTestLake, openTestReleases, readGold, testFolder } from './support.ts';
-
-const TABLES = {
-  orders: { key: ['id'], columns: { id: 'BIGINT', customer: 'VARCHAR', day: 'DATE', amount: 'DECIMAL(14,2)' } },
-};
-
-const FILES = {
-  'silver/shop/stg_orders.sql': `/*
-description: Orders.
-key: [id]
-*/
-select id, customer, day, amount from bronze.app.orders`,
-  'gold/shop/fct_orders.sql': `/*
-description: One row per order.
-materialized: incremental
-key: [id]
-owner: { public: a test }
-columns: { id: {}, customer: {}, day: {}, amount: {} }
-*/
-select id, customer, day, amount from silver.stg_orders`,
-  'gold/shop/customer_totals.sql': `/*
-description: Totals per customer.
-materialized: incremental
-key: [customer]
-owner: { public: a test }
-columns: { customer: { tests: [] }, orders: { tests: [not_null, { range: { min: 1 } }] }, total: {} }
-*/
-select customer, count(*) as orders, cast(sum(amount) as decimal(18, 2)) as total from gold.fct_orders group by customer`,
-  'gold/shop/big_customers.sql': `/*
-description: A view with a macro and the logical date.
-materialized: view
-owner: { public: a test }
-as_of: recompute
-columns: { customer: {}, mean_amount: {}, as_of: {} }
-*/
-select customer, ratio(total, orders) as mean_amount, as_of() as as_of from gold.customer_totals`,
-};
-
-const order = (id: number, customer: string | null, amount: string, day = '2026-01-01') => ({
-  id,
-  customer,
-  day,
-  amount,
-});
-
-async function openShop(t: TestContext) {
-  const dir = await testFolder(t);
-  const lake = createTestLake(dir, TABLES);
-  return { dir, lake, releases: openTestReleases(dir) };
-}
+import { test } from 'node:test';
+import { isSluiceError } from '../../../warehouse/core/errors.ts';
+import { openShop, order, SHOP_FILES, TEN_ORDERS } from './shop.ts';
+import { buildAndPublish, readGold } from './support.ts';
 
 test('a first build makes every table and view, and gold answers alone', async (t) => {
-  const { dir, lake, releases } = await openShop(t);
-  await lake.commit({
-    orders: [
-      { op: 'read', row: order(1, 'ann', '10.00') },
-      { op: 'read', row: order(2, 'ann', '5.25') },
-      { op: 'read', row: order(3, null, '1.00') },
-    ],
-  });
-  const project = await compileFiles(dir, FILES, lake.snapshot());
-  const { release, actions } = await buildAndPublish({ dir, releases, project, bronze: lake.snapshot() });
+  const { lake, releases, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS.slice(0, 4) });
+  const { release, actions } = await run();
   assert.deepEqual(actions, {
     'silver.stg_orders': 'view',
     'gold.fct_orders': 'rebuilt',
     'gold.customer_totals': 'rebuilt',
-    'gold.big_customers': 'view',
+    'gold.averages': 'view',
+    'gold.overall': 'rebuilt',
   });
-  assert.deepEqual(await readGold(releases, release, 'select * from gold.main.customer_totals order by all'), [
-    ['ann', 2, '15.25'],
-    [null, 1, '1.00'],
+  assert.deepEqual(await gold('overall'), [[4, '12.00']]);
+  assert.deepEqual(await gold('averages'), [
+    ['ann', '1.500000', '2026-01-31'],
+    ['bob', '2.500000', '2026-01-31'],
+    ['cy', '3.500000', '2026-01-31'],
+    [null, '4.500000', '2026-01-31'],
   ]);
-  assert.deepEqual(await readGold(releases, release, 'select * from "gold"."main"."big_customers" order by all'), [
-    ['ann', '7.625000', '2026-01-31'],
-    [null, '1.000000', '2026-01-31'],
+  const states = new Map(release.models.map((state) => [state.name, state]));
+  assert.deepEqual(states.get('gold.fct_orders')?.consumed, { 'bronze.app.orders': 1 });
+  assert.deepEqual(states.get('gold.customer_totals')?.consumed, { 'gold.fct_orders': 1 });
+  assert.equal(states.get('gold.averages')?.rows, 4, 'rows of a view are counted by its tests');
+  assert.equal(states.get('gold.averages')?.asOf, '2026-01-31');
+  assert.equal(states.get('gold.overall')?.asOf, undefined);
+  assert.deepEqual(release.commits, { app: 1 });
+  assert.deepEqual(
+    await readGold(
+      releases,
+      release,
+      "select count(*) from duckdb_tables() where table_name like '\\_sluice%' escape '\\'",
+    ),
+    [[0]],
+  );
+});
+
+test('a run with nothing new leaves both files byte for byte, and still runs every test', async (t) => {
+  const { lake, run } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const first = await run();
+  const second = await run();
+  assert.deepEqual(new Set(Object.values(second.actions)), new Set(['unchanged']));
+  assert.deepEqual(second.release.files, first.release.files);
+  assert.deepEqual(second.tests, first.tests);
+  assert.equal(second.tests.length, 6);
+  assert.deepEqual(second.release.models, first.release.models);
+});
+
+test('inserts, updates that move a row and deletes touch only their partitions, through the chain', async (t) => {
+  const { lake, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({
+    orders: [
+      { op: 'insert', row: order(11, 'dee', '100.00') },
+      { op: 'update', row: order(1, 'bob', '1.50') },
+      { op: 'delete', row: order(3, 'cy', '3.50') },
+    ],
+  });
+  const { outcomes, actions } = await run();
+  assert.equal(actions['gold.fct_orders'], 'refreshed');
+  assert.equal(actions['gold.customer_totals'], 'refreshed');
+  assert.equal(actions['gold.overall'], 'rebuilt');
+  const totals = outcomes.find((outcome) => outcome.name === 'gold.customer_totals');
+  assert.equal(totals?.changedRows, 4, 'ann, bob, cy and dee, not NULL');
+  assert.match(totals?.why ?? '', /4 customer touched/);
+  assert.deepEqual(await gold('customer_totals'), [
+    ['ann', 2, '15.00'],
+    ['bob', 4, '21.00'],
+    ['cy', 1, '7.50'],
+    ['dee', 1, '100.00'],
+    [null, 2, '13.00'],
   ]);
+});
+
+test('NULL is a partition like any other: its row is replaced, not doubled', async (t) => {
+  const { lake, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({ orders: [{ op: 'update', row: order(4, null, '40.00') }] });
+  const { actions } = await run();
+  assert.equal(actions['gold.customer_totals'], 'refreshed');
+  const nulls = (await gold('customer_totals')).filter((row) => Array.isArray(row) && row[0] === null);
+  assert.deepEqual(nulls, [[null, 2, '48.50']]);
+  await lake.commit({
+    orders: [
+      { op: 'delete', row: order(4, null, '40.00') },
+      { op: 'delete', row: order(8, null, '8.50') },
+    ],
+  });
+  await run();
+  assert.equal((await gold('customer_totals')).length, 3);
+});
+
+test('a change that does not reach a model stops there, and those behind it stay', async (t) => {
+  const { lake, run } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const first = await run();
+  await lake.commit({ orders: [{ op: 'update', row: order(1, 'ann', '1.50', '2026-01-09') }] });
+  const { actions, release } = await run();
+  assert.equal(actions['gold.fct_orders'], 'refreshed');
+  assert.equal(actions['gold.customer_totals'], 'unchanged', 'the day is not in it');
+  assert.equal(actions['gold.overall'], 'unchanged');
+  const version = (name: string, models = release.models) => models.find((state) => state.name === name)?.dataVersion;
+  assert.equal(version('gold.customer_totals'), version('gold.customer_totals', first.release.models));
+  assert.equal(version('gold.fct_orders'), 2);
+});
+
+test('a change of more rows than the guard allows is rebuilt, and the plan says how many', async (t) => {
+  const { lake, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({
+    orders: TEN_ORDERS.slice(0, 4).map(({ row }) => ({ op: 'update' as const, row: { ...row, amount: '7.00' } })),
+  });
+  const { outcomes } = await run({ limits: { maxTouchedShare: 0.3 } });
+  const facts = outcomes.find((outcome) => outcome.name === 'gold.fct_orders');
+  assert.equal(facts?.action, 'rebuilt');
+  assert.match(facts?.why ?? '', /touches 4 of its 10 rows/);
+  assert.equal(facts?.changedRows, 4);
+  assert.deepEqual(await gold('overall'), [[4, '76.00']]);
+});
+
+test('a rule whose query fails is answered by a rebuild, not by a failed run', async (t) => {
+  const { lake, run, gold, project } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({ orders: [{ op: 'insert', row: order(11, 'dee', '1.00') }] });
+  const broken = {
+    ...project,
+    models: project.models.map((model) =>
+      model.name === 'gold.fct_orders' && model.refresh.kind === 'partition'
+        ? { ...model, refresh: { ...model.refresh, touchedSql: "select error('no such thing') as id" } }
+        : model,
+    ),
+  };
+  const { outcomes } = await run({ project: broken });
+  const facts = outcomes.find((outcome) => outcome.name === 'gold.fct_orders');
+  assert.equal(facts?.action, 'rebuilt');
+  assert.match(facts?.why ?? '', /no such thing/);
+  assert.equal((await gold('fct_orders')).length, 11);
+});
+
+test('a full refresh over the same rows writes nothing', async (t) => {
+  const { lake, run } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const first = await run();
+  const { outcomes } = await run({ fullRefresh: true });
+  const tables = outcomes.filter((outcome) => outcome.action !== 'view');
+  assert.deepEqual(
+    tables.map(({ name, action }) => [name, action]),
+    [
+      ['gold.fct_orders', 'unchanged'],
+      ['gold.customer_totals', 'unchanged'],
+      ['gold.overall', 'unchanged'],
+    ],
+  );
+  assert.ok(first.release.number === 1);
+});
+
+test('a new logical date moves the views and tables that read it, and leaves the others', async (t) => {
+  const files = {
+    ...SHOP_FILES,
+    'gold/shop/past_orders.sql': `/*
+description: Orders up to the logical date.
+materialized: table
+owner: { public: a test }
+as_of: recompute
+columns: { id: {} }
+*/
+select id from silver.stg_orders where day <= as_of()`,
+  };
+  const { lake, run, gold } = await openShop(t, files);
+  await lake.commit({ orders: [...TEN_ORDERS, { op: 'read', row: order(99, 'late', '1.00', '2026-03-01') }] });
+  await run();
+  assert.equal((await gold('past_orders')).length, 10);
+  const { actions } = await run({ asOf: '2026-03-01' });
+  assert.deepEqual(actions, {
+    'silver.stg_orders': 'unchanged',
+    'gold.fct_orders': 'unchanged',
+    'gold.customer_totals': 'unchanged',
+    'gold.averages': 'view',
+    'gold.overall': 'unchanged',
+    'gold.past_orders': 'rebuilt',
+  });
+  assert.equal((await gold('past_orders')).length, 11);
+  assert.deepEqual((await gold('averages'))[0], ['ann', '5.500000', '2026-03-01']);
+});
+
+test('a source without rows gives tables with columns and no rows', async (t) => {
+  const { run, gold, releases } = await openShop(t);
+  const { release, actions } = await run();
+  assert.equal(actions['gold.fct_orders'], 'rebuilt');
+  assert.deepEqual(await gold('fct_orders'), []);
+  assert.deepEqual(
+    await readGold(releases, release, 'describe gold.main.fct_orders').then((rows) =>
+      rows.map((row) => (row as string[]).slice(0, 2)),
+    ),
+    [
+      ['id', 'BIGINT'],
+      ['customer', 'VARCHAR'],
+      ['day', 'DATE'],
+      ['amount', 'DECIMAL(14,2)'],
+    ],
+  );
+});
+
+test('a table whose rows all went is empty, and fills again', async (t) => {
+  const { lake, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({ orders: TEN_ORDERS.map(({ row }) => ({ op: 'delete' as const, row })) });
+  await run();
+  assert.deepEqual(await gold('fct_orders'), []);
+  assert.deepEqual(await gold('customer_totals'), []);
+  assert.deepEqual(await gold('overall'), [[0, null]]);
+  await lake.commit({ orders: [{ op: 'insert', row: order(1, 'ann', '3.00') }] });
+  await run();
+  assert.deepEqual(await gold('customer_totals'), [['ann', 1, '3.00']]);
+});
+
+test('a bronze history shorter than what was consumed is answered by a rebuild', async (t) => {
+  const { dir, lake, releases, project, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const early = lake.snapshot();
+  await lake.commit({ orders: [{ op: 'insert', row: order(11, 'dee', '1.00') }] });
+  await run();
+  const { outcomes } = await buildAndPublish({ dir, releases, project, bronze: early, limits: { maxTouchedShare: 1 } });
+  const facts = outcomes.find((outcome) => outcome.name === 'gold.fct_orders');
+  assert.equal(facts?.action, 'rebuilt');
+  assert.equal((await gold('fct_orders')).length, 10);
+});
+
+test('models left out of a selection stay as they are, and are right again when they run', async (t) => {
+  const { lake, run, gold } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({ orders: [{ op: 'insert', row: order(11, 'dee', '1.00') }] });
+  const partly = await run({ selected: new Set(['gold.fct_orders']) });
+  assert.equal(partly.actions['gold.fct_orders'], 'refreshed');
+  assert.equal(partly.actions['gold.customer_totals'], 'not selected');
+  assert.equal((await gold('customer_totals')).length, 4);
+  await lake.commit({ orders: [{ op: 'insert', row: order(12, 'eve', '1.00') }] });
+  const whole = await run();
+  const totals = whole.outcomes.find((outcome) => outcome.name === 'gold.customer_totals');
+  assert.equal(totals?.action, 'rebuilt', 'the change it missed is not known row by row any more');
+  assert.match(totals?.why ?? '', /not known one by one/);
+  assert.equal((await gold('customer_totals')).length, 6);
+});
+
+test('after a rollback the next build starts from the old ledger and arrives at the same gold', async (t) => {
+  const { lake, run, gold, releases } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  await run();
+  await lake.commit({ orders: [{ op: 'insert', row: order(11, 'dee', '1.00') }] });
+  await run();
+  const wanted = await gold('customer_totals');
+  await releases.rollback(1);
+  assert.equal((await gold('customer_totals')).length, 4);
+  const { release, actions } = await run();
+  assert.equal(release.number, 4);
+  assert.equal(actions['gold.customer_totals'], 'refreshed');
+  assert.deepEqual(await gold('customer_totals'), wanted);
+});
+
+test('a model that cannot run names itself and its file, and the last release stands', async (t) => {
+  const files = {
+    ...SHOP_FILES,
+    'gold/shop/parsed.sql': `/*
+description: Breaks on a text that is no number.
+materialized: table
+owner: { public: a test }
+columns: { number: {} }
+*/
+select cast(customer as integer) as number from silver.stg_orders where customer is not null`,
+  };
+  const { lake, run, releases } = await openShop(t, files);
+  await lake.commit({ orders: [{ op: 'read', row: order(1, '12', '1.00') }] });
+  const first = await run();
+  await lake.commit({ orders: [{ op: 'update', row: order(1, 'twelve', '1.00') }] });
+  await assert.rejects(run(), (error: unknown) => {
+    assert.ok(isSluiceError(error, 'BUILD_FAILED'));
+    assert.match(error.message, /gold\.parsed \(sql\/gold\/shop\/parsed\.sql\) failed: .*twelve/);
+    return error.remedy !== undefined;
+  });
+  assert.deepEqual(await releases.current(), first.release);
+});
+
+test('a cancelled build says CANCELLED and leaves nothing behind', async (t) => {
+  const files = {
+    ...SHOP_FILES,
+    'gold/shop/endless.sql': `/*
+description: Takes for ever.
+materialized: table
+owner: { public: a test }
+columns: { n: {} }
+*/
+select count(*) as n from range(4000000000) as a(x), silver.stg_orders where a.x % 7 <> id`,
+  };
+  const { lake, run, releases } = await openShop(t, files);
+  await lake.commit({ orders: TEN_ORDERS });
+  const controller = new AbortController();
+  const started = performance.now();
+  const running = run({
+    signal: controller.signal,
+    onProgress: (event) => {
+      if (event.item === 'gold.endless') setTimeout(() => controller.abort(), 50);
+    },
+  });
+  await assert.rejects(running, (error: unknown) => isSluiceError(error, 'CANCELLED'));
+  assert.ok(performance.now() - started < 10_000);
+  assert.equal(await releases.current(), undefined);
+});
+
+test('the SQL of a model reads no file of the machine', async (t) => {
+  const { lake, run, project, releases } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const spy = {
+    ...project,
+    models: project.models.map((model) =>
+      model.name === 'gold.overall' ? { ...model, sql: "select content from read_text('/etc/hostname')" } : model,
+    ),
+  };
+  await assert.rejects(run({ project: spy }), /gold\.overall .*file system operations are disabled/);
+  assert.equal(await releases.current(), undefined);
+});
+
+test('a gold view that needs silver is found before it is published', async (t) => {
+  const { lake, run, project, releases } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const leaky = {
+    ...project,
+    models: project.models.map((model) =>
+      model.name === 'gold.averages' ? { ...model, sql: 'select * from silver.stg_orders' } : model,
+    ),
+  };
+  await assert.rejects(run({ project: leaky }), /gold\.averages .* cannot be read from gold alone/);
+  assert.equal(await releases.current(), undefined);
 });

@@ -1,8 +1,7 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
-import type { Dataset } from '../../core/dataset.ts';
-import { type DuckDb, openDuckDb } from '../../core/duckdb.ts';
+import type { DuckDb } from '../../core/duckdb.ts';
 import { isSluiceError, messageOf, SluiceError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
 import type { OnProgress } from '../../core/progress.ts';
@@ -18,8 +17,10 @@ import {
 } from '../../core/release.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
+import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
+import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
 import { runModelTests, runSqlTest } from './run-tests.ts';
 import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
@@ -82,6 +83,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
   const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
   const changes = createChangedRows(db, project, bronze);
   const relations = await readRelations(db);
+  // Content written by this build gets the number its release will have: never used before, also after a rollback or a model's return.
+  const nextVersion = (previous?.number ?? 0) + 1;
   const states = new Map((previous?.models ?? []).map((state) => [state.name, state]));
   const versions = bronzeVersions(bronze);
   for (const state of states.values()) versions.set(state.name, state.dataVersion);
@@ -186,7 +189,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       const kind = model.materialized === 'view' ? 'view' : 'table';
       relations.set(model.name, { layer: model.layer, table: model.table, kind, columns: result?.columns ?? [] });
     }
-    const dataVersion = (state?.dataVersion ?? 0) + (changed ? 1 : 0);
+    const dataVersion = changed || state === undefined ? nextVersion : state.dataVersion;
     versions.set(model.name, dataVersion);
     states.set(model.name, {
       name: model.name,
@@ -265,8 +268,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         throw new SluiceError('INTERNAL', `The build cannot finish: ${missing.join(', ')} was not built and tested.`);
       }
       const results = LAYERS.flatMap((layer) => tests.get(layer) ?? []);
-      const failed = results.filter((result) => result.severity === 'error' && result.status !== 'pass');
-      if (failed.length > 0) throw testsFailed(failed);
+      assertTestsPassed(results);
       await guard('closing the warehouse', undefined, async () => {
         for (const file of WAREHOUSE_FILES) {
           if (written.has(file)) await db.run(`checkpoint ${quoteIdentifier(file)}`);
@@ -324,10 +326,18 @@ async function dropRelation(db: DuckDb, { kind, layer, table }: StoredRelation):
   await db.run(`drop ${kind} ${quotePath(layer, 'main', table)}`);
 }
 
+/** Interrupts until closed: DuckDB forgets an interrupt that comes just before a query begins. */
 function interruptOnAbort(db: DuckDb, signal: AbortSignal | undefined): () => void {
-  const interrupt = (): void => db.connection.interrupt();
+  let timer: NodeJS.Timeout | undefined;
+  const interrupt = (): void => {
+    db.connection.interrupt();
+    timer ??= setInterval(() => db.connection.interrupt(), 50);
+  };
   signal?.addEventListener('abort', interrupt);
-  return () => signal?.removeEventListener('abort', interrupt);
+  return () => {
+    signal?.removeEventListener('abort', interrupt);
+    clearInterval(timer);
+  };
 }
 
 function reportTests(onProgress: OnProgress, item: string, results: readonly TestResult[]): void {
@@ -336,82 +346,4 @@ function reportTests(onProgress: OnProgress, item: string, results: readonly Tes
   const note = bad.map((result) => `${result.name} ${result.status}`).join(', ') || `${results.length} passed`;
   const failed = bad.some((result) => result.status !== 'warn');
   onProgress({ stage: 'test', item, state: failed ? 'failed' : 'finished', note });
-}
-
-function toDatasets(project: CompiledProject, states: ReadonlyMap<string, ModelState>): Dataset[] {
-  return project.models.flatMap((model): Dataset[] => {
-    const state = states.get(model.name);
-    if (model.layer !== 'gold' || model.dataset === undefined || state === undefined) return [];
-    const described = new Map(model.columns.map((column) => [column.name, column.description]));
-    const columns = state.columns.map(({ name, type }) => {
-      const description = described.get(name);
-      return description === undefined ? { name, type } : { name, type, description };
-    });
-    return [{ ...model.dataset, columns }];
-  });
-}
-
-/** Opens gold as its readers do: a view that needs another file, or a macro that is not in this one, stops the release. */
-async function checkGoldAlone(
-  path: string,
-  project: CompiledProject,
-  relations: ReadonlyMap<string, StoredRelation>,
-): Promise<void> {
-  const views = project.models.filter(({ name, layer }) => layer === 'gold' && relations.get(name)?.kind === 'view');
-  if (views.length === 0) return;
-  const db = await openDuckDb({ path, readOnly: true, threads: 1 });
-  try {
-    for (const view of views) {
-      try {
-        await db.rows(`select * from ${quotePath('gold', 'main', view.table)} limit 0`);
-      } catch (error) {
-        throw new SluiceError(
-          'BUILD_FAILED',
-          `${view.name} (${view.file}) cannot be read from gold alone: ${firstLine(error)}`,
-          {
-            remedy: 'A view in gold may read gold only: make it a table, or let it read gold tables.',
-            cause: error,
-          },
-        );
-      }
-    }
-  } finally {
-    db.close();
-  }
-}
-
-async function requireNoLog(path: string): Promise<void> {
-  const log = await stat(`${path}.wal`).catch(() => undefined);
-  if (log !== undefined)
-    throw new SluiceError('INTERNAL', `${path} was closed, but its write-ahead log is still there.`);
-}
-
-function buildFailed(subject: string, model: CompiledModel | undefined, cause: unknown): SluiceError {
-  const place = model === undefined ? '' : ` (${model.file})`;
-  return new SluiceError('BUILD_FAILED', `${subject}${place} failed: ${firstLine(cause)}`, {
-    remedy: 'Mend the model or the data it reads and run again; the last release stands as it was.',
-    cause,
-    details: { subject, ...(model === undefined ? {} : { file: model.file }) },
-  });
-}
-
-function testsFailed(failed: readonly TestResult[]): SluiceError {
-  const names = failed
-    .slice(0, 5)
-    .map(({ name, failures, status }) =>
-      status === 'error' ? `${name} (could not run)` : `${name} (${failures} rows)`,
-    );
-  const more = failed.length > 5 ? ` and ${failed.length - 5} more` : '';
-  return new SluiceError(
-    'TESTS_FAILED',
-    `${failed.length} tests failed, nothing was published: ${names.join(', ')}${more}.`,
-    {
-      remedy: 'Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.',
-      details: { tests: failed },
-    },
-  );
-}
-
-function firstLine(error: unknown): string {
-  return messageOf(error).split('\n')[0] ?? '';
 }

@@ -1,0 +1,39 @@
+import { messageOf, SluiceError } from '../../core/errors.ts';
+import type { TestResult } from '../../core/release.ts';
+import type { CompiledModel } from '../model.ts';
+
+/** How a build says what went wrong. */
+
+/** A failure of DuckDB at one model, or outside of any. */
+export function buildFailed(subject: string, model: CompiledModel | undefined, cause: unknown): SluiceError {
+  const place = model === undefined ? '' : ` (${model.file})`;
+  return new SluiceError('BUILD_FAILED', `${subject}${place} failed: ${firstLine(cause)}`, {
+    remedy: 'Mend the model or the data it reads and run again; the last release stands as it was.',
+    cause,
+    details: { subject, ...(model === undefined ? {} : { file: model.file }) },
+  });
+}
+
+/** Throws TESTS_FAILED when a test of severity error failed or could not run. */
+export function assertTestsPassed(results: readonly TestResult[]): void {
+  const failed = results.filter((result) => result.severity === 'error' && result.status !== 'pass');
+  if (failed.length === 0) return;
+  const names = failed
+    .slice(0, 5)
+    .map(({ name, failures, status }) =>
+      status === 'error' ? `${name} (could not run)` : `${name} (${failures} rows)`,
+    );
+  const more = failed.length > 5 ? ` and ${failed.length - 5} more` : '';
+  throw new SluiceError(
+    'TESTS_FAILED',
+    `${failed.length} tests failed, nothing was published: ${names.join(', ')}${more}.`,
+    {
+      remedy: 'Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.',
+      details: { tests: failed },
+    },
+  );
+}
+
+export function firstLine(error: unknown): string {
+  return messageOf(error).split('\n')[0] ?? '';
+}
