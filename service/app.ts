@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Context, Hono } from 'hono';
-import { ERROR_CODES, isSluiceError, messageOf } from '../warehouse/core/errors.ts';
+import { ERROR_CODES, isSluiceError, messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import type { Serving } from '../warehouse/serve/index.ts';
 import { createAnalyticsRoutes, type RefreshHook } from './analytics.ts';
@@ -65,8 +65,13 @@ export function createApp(options: AppOptions): Hono<AppEnvironment> {
   });
   app.get('/livez', (context) => context.json({ status: 'alive' }, 200, { 'Cache-Control': 'no-store' }));
   app.get('/readyz', (context) => {
-    const ready = serving.isReady();
-    return context.json({ status: ready ? 'ready' : 'not ready' }, ready ? 200 : 503, { 'Cache-Control': 'no-store' });
+    const { version } = serving.release();
+    if (!serving.isReady()) {
+      throw new SluiceError('ENGINE_BUSY', 'The query engine is being restarted.', {
+        details: { retryAfterSeconds: 1 },
+      });
+    }
+    return context.json({ status: 'ready', release: version }, 200, { 'Cache-Control': 'no-store' });
   });
 
   refuseOtherMethods(app);
@@ -78,7 +83,10 @@ export function createApp(options: AppOptions): Hono<AppEnvironment> {
     if (problem.status >= 500) {
       const code = isSluiceError(error) ? error.code : 'INTERNAL';
       const level = ERROR_CODES[code].status === 500 ? 'error' : 'warn';
-      log[level]({ request_id: context.get('requestId'), code, message: messageOf(error), error }, 'request failed');
+      log[level](
+        { request_id: context.get('requestId'), code, message: messageOf(error), err: error },
+        'request failed',
+      );
     }
     return new Response(JSON.stringify(problem), {
       status: problem.status,

@@ -43,6 +43,7 @@ const TITLES: Partial<Record<ErrorCode, string>> = {
   QUERY_INVALID: 'The query is not valid',
   QUERY_TIMEOUT: 'The query took too long',
   QUERY_TOO_LARGE: 'The answer is too large',
+  QUERY_FAILED: 'The query failed',
   ENGINE_BUSY: 'The service is busy',
   TOO_MANY_REQUESTS: 'Too many requests',
   DATASET_NOT_FOUND: 'The dataset does not exist',

@@ -19,22 +19,30 @@ export interface OwnerTerm {
   readonly value: string;
 }
 
+/** Whose rows are seen. There is no way to write "nobody asked, so everybody's": `everyone` is what a dataset declared as public. */
+export type OwnerScope =
+  | { readonly kind: 'own'; readonly terms: readonly [OwnerTerm, ...OwnerTerm[]] }
+  | { readonly kind: 'everyone' };
+
 /**
- * The columns and values that make a row the caller's; empty for a public dataset. Org and user must both match.
+ * The columns and values that make a row the caller's. Org and user must both match.
  * A claim that is not exactly a value of its column owns nothing: FORBIDDEN, with a body that says nothing of the column.
  */
-export function ownerTerms(dataset: Dataset, caller: Caller): readonly OwnerTerm[] {
-  const { owner } = dataset;
-  if (owner.kind === 'public') return [];
-  const terms = [termOf(dataset, owner.org, caller.orgId)];
-  if (owner.user !== undefined) terms.push(termOf(dataset, owner.user, caller.sub));
-  return terms;
+export function ownerScope(dataset: Dataset, caller: Caller): OwnerScope {
+  return scopeOf(dataset, { org: () => caller.orgId, user: () => caller.sub });
+}
+
+/** A scope that can see nothing: the probe of a release before it is served. */
+export function nobodysScope(dataset: Dataset): OwnerScope {
+  return scopeOf(dataset, { org: nobodysValue, user: nobodysValue });
 }
 
 /** The predicate over the owner columns. Equality is never true of NULL, so that a row without an owner is nobody's. */
-export function compileOwner(terms: readonly OwnerTerm[], binder: Binder): string {
-  if (terms.length === 0) return 'true';
-  return terms.map((term) => `${quoteIdentifier(term.column)} = ${binder.bind(term.type, term.value)}`).join(' and ');
+export function compileOwner(scope: OwnerScope, binder: Binder): string {
+  if (scope.kind === 'everyone') return 'true';
+  return scope.terms
+    .map((term) => `${quoteIdentifier(term.column)} = ${binder.bind(term.type, term.value)}`)
+    .join(' and ');
 }
 
 /** The one answer to everything a caller may not have, so that it tells nothing apart. */
@@ -44,11 +52,26 @@ export function forbidden(): SluiceError {
   });
 }
 
-function termOf(dataset: Dataset, column: string, claim: string): OwnerTerm {
+type Claim = (type: ColumnType) => string;
+
+function scopeOf(dataset: Dataset, claims: { readonly org: Claim; readonly user: Claim }): OwnerScope {
+  const { owner } = dataset;
+  if (owner.kind === 'public') return { kind: 'everyone' };
+  const org = termOf(dataset, owner.org, claims.org);
+  return { kind: 'own', terms: owner.user === undefined ? [org] : [org, termOf(dataset, owner.user, claims.user)] };
+}
+
+function termOf(dataset: Dataset, column: string, claim: Claim): OwnerTerm {
   const declared = dataset.columns.find((candidate) => candidate.name === column);
   if (declared === undefined) throw forbidden();
   const type = parseColumnType(declared.type);
-  const value = claim === '' ? undefined : fitValue(type, claim);
+  const text = claim(type);
+  const value = text === '' ? undefined : fitValue(type, text);
   if (value === undefined) throw forbidden();
   return { column, type, value };
+}
+
+function nobodysValue(type: ColumnType): string {
+  if (type.kind === 'integer') return type.min.toString();
+  return type.kind === 'uuid' ? '00000000-0000-0000-0000-000000000000' : 'nobody';
 }

@@ -1,6 +1,6 @@
 import type { Dataset } from '../core/dataset.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
-import { compileOwner, type OwnerTerm } from './caller.ts';
+import { compileOwner, type OwnerScope } from './caller.ts';
 import { type ColumnType, isWide, parseColumnType } from './column-type.ts';
 import { type Binder, compileFilter, createBinder, type Filter } from './filter.ts';
 
@@ -28,25 +28,14 @@ const BYTES = quoteIdentifier('_sluice_bytes');
  * The caller's rows that pass the filter. The owner predicate is the innermost WHERE, over the fully qualified table:
  * a page, a count and an ownership check all read this and nothing else.
  */
-function ownedRows(
-  dataset: Dataset,
-  columns: string,
-  owner: readonly OwnerTerm[],
-  filter: Filter,
-  binder: Binder,
-): string {
+function ownedRows(dataset: Dataset, columns: string, owner: OwnerScope, filter: Filter, binder: Binder): string {
   const table = quotePath('gold', 'main', dataset.id);
   const owned = `select * from ${table} where ${compileOwner(owner, binder)}`;
   return `select ${columns} from (${owned}) as owned where ${compileFilter(dataset, filter, binder)}`;
 }
 
 /** Rows in key order, NULLs last; without a key by every column. Wide values past the byte cap leave as NULL and the row says so. */
-export function compilePage(
-  dataset: Dataset,
-  owner: readonly OwnerTerm[],
-  filter: Filter,
-  bounds: PageBounds,
-): PageStatement {
+export function compilePage(dataset: Dataset, owner: OwnerScope, filter: Filter, bounds: PageBounds): PageStatement {
   const binder = createBinder();
   const columns = dataset.columns.map((column) => ({ name: column.name, type: parseColumnType(column.type) }));
   const projection = columns.map(({ name, type }) => {
@@ -81,14 +70,14 @@ export function compilePage(
 }
 
 /** How many of the caller's rows pass the filter. */
-export function compileCount(dataset: Dataset, owner: readonly OwnerTerm[], filter: Filter): Statement {
+export function compileCount(dataset: Dataset, owner: OwnerScope, filter: Filter): Statement {
   const binder = createBinder();
   const rows = ownedRows(dataset, '1', owner, filter, binder);
   return { sql: `select count(*) as total from (${rows}) as counted`, values: binder.values };
 }
 
 /** How many of these ids the caller owns, by the dataset that lists their entity. */
-export function compileOwnedIds(entity: Dataset, owner: readonly OwnerTerm[], ids: readonly string[]): Statement {
+export function compileOwnedIds(entity: Dataset, owner: OwnerScope, ids: readonly string[]): Statement {
   const binder = createBinder();
   const id = entity.key[0] ?? '';
   const rows = ownedRows(entity, quoteIdentifier(id), owner, { kind: 'in', column: id, values: ids }, binder);

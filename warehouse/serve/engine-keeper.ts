@@ -16,6 +16,8 @@ export interface EngineKeeper {
   /** The living engine; waits while one starts, until the deadline. Throws ENGINE_BUSY. */
   engine(deadline: number): Promise<Engine>;
   isUp(): boolean;
+  /** Process id of the living engine. */
+  pid(): number | undefined;
   /** Holds the release open for one request; the function it gives back lets go. */
   hold(): () => void;
   /** Ends the engine once nobody holds it, at the latest after the longest a request may last. */
@@ -72,6 +74,7 @@ export async function createEngineKeeper(
   return {
     pinned,
     isUp: () => current !== undefined,
+    pid: () => current?.pid,
     engine: async (deadline) => {
       if (current !== undefined) return current;
       const given = AbortSignal.timeout(Math.max(1, Math.ceil(deadline - performance.now())));

@@ -135,7 +135,7 @@ async function run(query: Running, request: Extract<EngineRequest, { kind: 'quer
         if (!writer.row(columns.map((column) => column[row] ?? null))) throw new TooLargeError();
       }
     }
-    return { ...writer.finish(), more: seen > request.maxRows };
+    return { ...writer.finish(), more: seen > request.maxRows, rss: process.memoryUsage.rss() };
   } finally {
     prepared.destroySync();
   }

@@ -38,6 +38,8 @@ export interface EngineAnswer {
   readonly text: string;
   readonly rows: number;
   readonly bytes: number;
+  /** Resident memory of the engine process after the query, bytes. */
+  readonly rss: number;
   /** More rows than `maxRows` came. */
   readonly more: boolean;
 }

@@ -3,7 +3,7 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { SluiceError } from '../core/errors.ts';
+import { messageOf, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ColumnType } from './column-type.ts';
 import type { Statement } from './compile.ts';
@@ -47,7 +47,7 @@ interface Pending {
 /** Starts the process and opens the file. Throws QUERY_FAILED when the file cannot be opened. */
 export async function startEngine(goldPath: string, limits: ServingLimits, log: Log): Promise<Engine> {
   const path = await realpath(goldPath).catch((cause: unknown) => {
-    throw new SluiceError('QUERY_FAILED', `The gold file ${goldPath} is not there.`, {
+    throw new SluiceError('QUERY_FAILED', 'The gold file of the release is not there.', {
       remedy: 'Fetch the release again.',
       retryable: true,
       cause,
@@ -78,6 +78,7 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
       void rm(spillDirectory, { recursive: true, force: true }).then(resolve, () => resolve());
     });
   });
+  child.on('error', (error) => log.error({ pid: child.pid, error: messageOf(error) }, 'engine process'));
   child.on('message', (reply: EngineReply) => {
     if (reply.kind === 'ready' || reply.kind === 'not_ready') return;
     const query = pending.get(reply.id);
@@ -128,7 +129,7 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
           abandon: reject,
           settle: (reply) => {
             if (reply.kind === 'checked') resolve(reply.columns);
-            else reject(new SluiceError('QUERY_FAILED', reply.kind === 'failure' ? reply.message : 'unexpected reply'));
+            else reject(new Error(reply.kind === 'failure' ? reply.message : 'unexpected reply'));
           },
         });
         send({ kind: 'check', id, sql });
@@ -167,8 +168,7 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
         settle: (reply) => {
           if (reply.kind === 'answer') answer.resolve(reply.answer);
           else if (reply.kind === 'failure') {
-            if (reply.failure === 'failed') log.error({ message: reply.message, sql: query.sql }, 'query failed');
-            answer.reject(errorOf(reply.failure, limits));
+            answer.reject(errorOf(reply.failure, reply.message, limits));
           }
           finish();
         },
@@ -211,7 +211,8 @@ function kill(child: ChildProcess): void {
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
 }
 
-function errorOf(failure: EngineFailure, limits: ServingLimits): SluiceError {
+/** `message` is DuckDB's own, which may hold anybody's values: it goes to the log as the cause and nowhere else. */
+function errorOf(failure: EngineFailure, message: string, limits: ServingLimits): SluiceError {
   switch (failure) {
     case 'timeout':
       return timedOut(limits);
@@ -229,6 +230,7 @@ function errorOf(failure: EngineFailure, limits: ServingLimits): SluiceError {
       return restarted();
     case 'failed':
       return new SluiceError('QUERY_FAILED', 'The query failed.', {
+        cause: new Error(message),
         remedy: 'Give the request id to whoever runs the service.',
       });
     default:

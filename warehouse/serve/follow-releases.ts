@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../core/errors.ts';
+import { isSluiceError, messageOf } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Release, WarehousePaths } from '../core/release.ts';
 import type { Serving } from './serving.ts';
@@ -11,14 +11,14 @@ export interface FollowedReleases {
 }
 
 export interface Following {
-  /** Looks now instead of at the next interval; resolves when the current release is served or could not be. */
+  /** Looks now instead of at the next interval; resolves when the current release is served, rejects when it could not be. */
   look(): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
- * Serves whatever release is current, looking every `intervalMs`. A release that cannot be fetched or served is logged and tried again
- * at the next look; the one before goes on being served.
+ * Serves whatever release is current, looking every `intervalMs`. A release that cannot be fetched is logged and tried again at the next
+ * look; one that cannot be served is not, because a release never changes. The one before goes on being served.
  */
 export function followReleases(options: {
   readonly serving: Serving;
@@ -28,18 +28,20 @@ export function followReleases(options: {
 }): Following {
   const { serving, releases, intervalMs, log } = options;
   const end = new AbortController();
-  let servedNumber = 0;
+  /** The number last served, or found unservable. */
+  let settledNumber = 0;
   let looking: Promise<void> | undefined;
 
   async function lookOnce(): Promise<void> {
+    const release = await releases.current();
+    if (release === undefined || release.number === settledNumber || end.signal.aborted) return;
+    const { gold } = await releases.fetch(release);
     try {
-      const release = await releases.current();
-      if (release === undefined || release.number === servedNumber || end.signal.aborted) return;
-      const { gold } = await releases.fetch(release);
       await serving.swap({ release, goldPath: gold });
-      servedNumber = release.number;
+      settledNumber = release.number;
     } catch (error) {
-      log.error({ error: messageOf(error) }, 'the current release cannot be served; the one before goes on');
+      if (isSluiceError(error, 'RELEASE_UNSERVABLE')) settledNumber = release.number;
+      throw error;
     }
   }
 
@@ -52,7 +54,9 @@ export function followReleases(options: {
 
   const loop = (async () => {
     while (!end.signal.aborted) {
-      await look();
+      await look().catch((error: unknown) => {
+        log.error({ error: messageOf(error) }, 'the current release cannot be served; the one before goes on');
+      });
       await sleep(intervalMs, undefined, { signal: end.signal, ref: false }).catch(() => undefined);
     }
   })();

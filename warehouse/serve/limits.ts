@@ -6,6 +6,8 @@ export interface ServingLimits {
   readonly graceMs: number;
   /** DuckDB memory_limit of the engine process, MB. */
   readonly memoryMb: number;
+  /** Resident memory at which the engine process is exchanged for a fresh one, MB: DuckDB’s own limit plus the heap and what the allocator keeps. */
+  readonly recycleRssMb: number;
   /** Disk the engine may spill to, MB. */
   readonly spillMb: number;
   /** DuckDB worker threads. */
@@ -32,6 +34,7 @@ export const DEFAULT_SERVING_LIMITS: ServingLimits = {
   timeoutMs: 10_000,
   graceMs: 2_000,
   memoryMb: 1_024,
+  recycleRssMb: 2_560,
   spillMb: 2_048,
   threads: 2,
   poolSize: 4,

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Dataset } from '../core/dataset.ts';
-import { SluiceError } from '../core/errors.ts';
+import { messageOf, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { Release } from '../core/release.ts';
-import { type Caller, forbidden, ownerTerms } from './caller.ts';
+import { type Caller, forbidden, ownerScope } from './caller.ts';
 import { type ColumnType, parseColumnType } from './column-type.ts';
 import { compileCount, compileOwnedIds, compilePage, type Statement } from './compile.ts';
 import type { Engine } from './engine.ts';
@@ -22,6 +22,8 @@ export interface Serving {
   release(): Release;
   /** True when a release is served and its engine runs. */
   isReady(): boolean;
+  /** What runs now, for doctors and metrics. */
+  load(): { readonly running: number; readonly waiting: number; readonly enginePid: number | undefined };
   readonly limits: ServingLimits;
   /** Throws DATASET_NOT_FOUND. */
   dataset(id: string): Dataset;
@@ -89,6 +91,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
   });
   let served: Served | undefined;
   let closed = false;
+  let recycling = false;
   let swapping: Promise<void> = Promise.resolve();
   const retiring = new Set<Promise<void>>();
 
@@ -147,6 +150,24 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     if (previous !== undefined) void retire(previous);
   }
 
+  /** A fresh engine for the same release: memory an engine does not give back ends with it (duckdb#20569). */
+  function recycle(state: Served): void {
+    if (recycling || closed || served !== state) return;
+    recycling = true;
+    swapping = swapping
+      .then(async () => {
+        if (closed || served !== state) return;
+        const keeper = await createEngineKeeper(state.pinned, limits, log);
+        served = { ...state, keeper };
+        log.info({ before: state.keeper.pid(), now: keeper.pid() }, 'engine process was exchanged for a fresh one');
+        void retire(state);
+      })
+      .catch((error: unknown) => log.error({ error: messageOf(error) }, 'engine process could not be exchanged'))
+      .finally(() => {
+        recycling = false;
+      });
+  }
+
   async function query(
     datasetId: string,
     caller: Caller,
@@ -157,7 +178,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     const state = current();
     const { release } = state.pinned;
     const dataset = datasetOf(state, datasetId);
-    const owner = ownerTerms(dataset, caller);
+    const owner = ownerScope(dataset, caller);
     const { limit, offset } = boundsOf(request, limits);
     const format = request.format ?? 'json';
     const filter = filterOf(dataset, request);
@@ -166,7 +187,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
     const tag = tagOf([
       release.version,
       dataset.id,
-      owner.map((term) => term.value),
+      owner.kind === 'own' ? owner.terms.map((term) => term.value) : null,
       page.sql,
       page.values,
       format,
@@ -187,6 +208,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
         for (const check of checks) if ((await count(check)) !== check.expected) throw forbidden();
         if (known) return { kind: 'unchanged', tag, release };
         const answer = await run(engine, { ...page, format, maxRows: limit });
+        if (answer.rss > limits.recycleRssMb * 1_048_576) recycle(state);
         const total = request.total === true ? await count(compileCount(dataset, owner, filter)) : undefined;
         return {
           kind: 'page',
@@ -236,6 +258,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
   const serving: Serving = {
     limits,
     release: () => current().pinned.release,
+    load: () => ({ ...queue.load(), enginePid: served?.keeper.pid() }),
     isReady: () => served !== undefined && served.keeper.isUp(),
     dataset: (id) => datasetOf(current(), id),
     datasets: () => [...current().datasets.values()],
@@ -300,7 +323,7 @@ function ownershipChecks(
     const entity = entityDataset(datasets, name);
     const ids = [...new Set(given)];
     if (entity === undefined || !Object.hasOwn(dataset.filters.ids, name)) throw forbidden();
-    return { ...compileOwnedIds(entity, ownerTerms(entity, caller), ids), expected: ids.length };
+    return { ...compileOwnedIds(entity, ownerScope(entity, caller), ids), expected: ids.length };
   });
 }
 
