@@ -12,11 +12,16 @@ import type { BoundColumn, SqlEngine, SqlProblem } from './sql-engine.ts';
 /** What the compiler must know of a bronze table. A BronzeSnapshot's tables fit. */
 export type BronzeTableFacts = Pick<BronzeTable, 'source' | 'table' | 'contract'>;
 
-/** Creates bronze.* and bronze_log.*; gives the columns of each by its name in SQL. */
-export async function createBronze(
-  engine: SqlEngine,
-  tables: readonly BronzeTableFacts[],
-): Promise<Map<string, readonly BoundColumn[]>> {
+export interface BronzeNames {
+  /** Columns of each table by its name in SQL. */
+  readonly columns: ReadonlyMap<string, readonly BoundColumn[]>;
+  /** <table>.<column> of those that are never NULL. */
+  readonly neverNull: ReadonlySet<string>;
+}
+
+/** Creates bronze.* and bronze_log.*. */
+export async function createBronze(engine: SqlEngine, tables: readonly BronzeTableFacts[]): Promise<BronzeNames> {
+  const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
   for (const { source, table, contract } of tables) {
     const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: duckdbType }));
@@ -28,10 +33,13 @@ export async function createBronze(
     ] as const) {
       await engine.run(`create schema if not exists ${quotePath(catalog, source)}`);
       await createTable(engine, quotePath(catalog, source, table), list);
-      columns.set(`${catalog}.${source}.${table}`.toLowerCase(), list);
+      const name = `${catalog}.${source}.${table}`.toLowerCase();
+      columns.set(name, list);
+      for (const column of contract.columns)
+        if (!column.nullable) neverNull.add(`${name}.${column.name.toLowerCase()}`);
     }
   }
-  return columns;
+  return { columns, neverNull };
 }
 
 export async function createModelTable(

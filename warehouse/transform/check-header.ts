@@ -1,8 +1,8 @@
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
-import type { ParsedModel } from './compile.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { nearestOf } from './nearest.ts';
+import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
 

@@ -1,6 +1,12 @@
-import type { AstNode } from './ast.ts';
-import { byteOf } from './ast.ts';
-import { type BronzeTableFacts, createBronze, createModelTable, locateInBody, reportProblem } from './bind.ts';
+import { type AstNode, byteOf } from './ast.ts';
+import {
+  type BronzeNames,
+  type BronzeTableFacts,
+  createBronze,
+  createModelTable,
+  locateInBody,
+  reportProblem,
+} from './bind.ts';
 import { checkHeader, checkTests } from './check-header.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
@@ -8,9 +14,11 @@ import { orderGraph, reach } from './graph.ts';
 import { lintModel } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
+import type { ParsedModel } from './parsed-model.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
-import { type ReadModel, readModel } from './read-model.ts';
-import { type References, readReferences } from './references.ts';
+import { readModel } from './read-model.ts';
+import { readReferences } from './references.ts';
+import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
@@ -25,14 +33,6 @@ export interface CompileOptions {
   readonly bronzeTables: readonly BronzeTableFacts[];
 }
 
-/** A model on its way through the compiler. */
-export interface ParsedModel extends ReadModel {
-  readonly query: AstNode;
-  readonly references: References;
-  /** Sorted, without repeats. */
-  readonly dependencies: readonly string[];
-}
-
 /** Errors: every problem of the project at once, as one SluiceError with the code of the first (MODEL_*). */
 export async function compileProject({ files, bronzeTables }: CompileOptions): Promise<CompiledProject> {
   const texts = new Map([...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text]));
@@ -43,7 +43,7 @@ export async function compileProject({ files, bronzeTables }: CompileOptions): P
     const macros = await loadMacros(engine, files.macros, diagnostics);
     const parsed = await parseModels(engine, files, diagnostics);
     reportDuplicates(parsed, diagnostics);
-    const tables = new Set([...bronze.keys(), ...parsed.map(({ model }) => model.name)]);
+    const tables = new Set([...bronze.columns.keys(), ...parsed.map(({ model }) => model.name)]);
     for (const model of parsed) reportUnknownTables(model, tables, diagnostics);
     const models = await compileModels(engine, parsed, bronze, macros, diagnostics);
     const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
@@ -91,7 +91,7 @@ function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnosti
 async function compileModels(
   engine: SqlEngine,
   parsed: readonly ParsedModel[],
-  bronze: ReadonlyMap<string, readonly BoundColumn[]>,
+  { columns: bronze, neverNull }: BronzeNames,
   macros: LoadedMacros,
   diagnostics: Diagnostics,
 ): Promise<CompiledModel[]> {
@@ -116,7 +116,10 @@ async function compileModels(
     if (diagnostics.list.length > before && hasRepeats(described.columns)) continue;
     await createModelTable(engine, model, described.columns);
     columns.set(name, described.columns);
-    compiled.set(name, await compileModel(entry, described.columns, { engine, columns, macros, compiled, byName }));
+    compiled.set(
+      name,
+      await compileModel(entry, described.columns, { engine, columns, macros, compiled, byName, neverNull }),
+    );
   }
   for (const model of compiled.values()) {
     const entry = byName.get(model.name);
@@ -132,13 +135,7 @@ function hasRepeats(columns: readonly BoundColumn[]): boolean {
 async function compileModel(
   entry: ParsedModel,
   boundColumns: readonly BoundColumn[],
-  context: {
-    readonly engine: SqlEngine;
-    readonly columns: ReadonlyMap<string, readonly BoundColumn[]>;
-    readonly macros: LoadedMacros;
-    readonly compiled: ReadonlyMap<string, CompiledModel>;
-    readonly byName: ReadonlyMap<string, ParsedModel>;
-  },
+  context: RefreshContext,
 ): Promise<CompiledModel> {
   const { model, query, dependencies, references } = entry;
   const { columns, compiled, macros } = context;
@@ -163,7 +160,7 @@ async function compileModel(
     }),
   });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
-  const refresh = await deriveRefreshRule({ entry, boundColumns, context });
+  const refresh = await deriveRefreshRule(entry, boundColumns, context);
   return {
     ...model,
     dependencies,

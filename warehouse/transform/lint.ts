@@ -1,8 +1,8 @@
 import { type AstNode, byteOf, isNode, nodeOf, nodesOf, textOf, walk } from './ast.ts';
 import { locateInBody } from './bind.ts';
-import type { ParsedModel } from './compile.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { CompiledModel } from './model.ts';
+import type { ParsedModel } from './parsed-model.ts';
 import type { LoadedMacros } from './read-macros.ts';
 import { offsetOfByte } from './source-text.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';

@@ -89,9 +89,14 @@ export type RefreshRule =
   | {
       readonly kind: 'partition';
       readonly by: readonly string[];
-      /** Dependency → the leaf's columns that carry `by`, one list per occurrence. Dependencies not named here force a rebuild when they change. */
+      /** Input → the leaf's columns that carry `by`, one list per occurrence (equal lists once). Inputs not named here force a rebuild when they change. */
       readonly leaves: Readonly<Record<string, readonly (readonly string[])[]>>;
-      /** The query with every occurrence of a local leaf replaced by its rows in the table named TOUCHED_TABLE (columns = `by`). */
+      /** The other inputs, and why a change of them reaches every partition. */
+      readonly others?: Readonly<Record<string, string>>;
+      /**
+       * The query with every occurrence of a local leaf replaced by its rows in the temporary table TOUCHED_TABLE (columns = `by`, of the
+       * model's own types), cut once more at the end: exactly the model's rows of the touched partitions, its columns in order.
+       */
       readonly touchedSql: string;
     }
   | { readonly kind: 'rebuild'; readonly why: string };
