@@ -22,10 +22,11 @@ export function dayOf(date: IsoDate): Day {
 /** An instant on a UTC day, to the microsecond, as Postgres reads it. */
 export function instant(day: Day, microseconds: number): string {
   const seconds = Math.floor(microseconds / 1_000_000);
-  const two = (value: number): string => String(value).padStart(2, '0');
   const time = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
   return `${isoDate(day)} ${time}.${String(microseconds % 1_000_000).padStart(6, '0')}+00`;
 }
+
+const two = (value: number): string => (value < 10 ? `0${value}` : String(value));
 
 /** 0 = Monday … 6 = Sunday. */
 export function weekdayOf(day: Day): number {
@@ -33,8 +34,15 @@ export function weekdayOf(day: Day): number {
   return (((day + 3) % 7) + 7) % 7;
 }
 
+const daysOfMonth = new Map<Day, number>();
+
 export function dayOfMonth(day: Day): number {
-  return Number(isoDate(day).slice(8));
+  let number = daysOfMonth.get(day);
+  if (number === undefined) {
+    number = Number(isoDate(day).slice(8));
+    daysOfMonth.set(day, number);
+  }
+  return number;
 }
 
 /** 1 … 12 */

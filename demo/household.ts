@@ -150,15 +150,17 @@ function addAccounts(draft: Draft): void {
     [epoch + 1, epoch + 2],
   ]);
   const closed = epoch - 120;
-  const gone = addConnection(draft, 'plaid', startDay, [], closed + 1);
   own('loan', 'loan', -1_480_000, { connection: second });
   own('investment', 'investment', 640_000, { openedDay: startDay + 20, connection: second });
   own('foreign', 'checking', 20_000, { openedDay: startDay + 20, currency: foreignOf(draft), connection: second });
-  own('old', 'checking', 154_310, { closedDay: closed, connection: gone });
+  if (startDay < closed) {
+    const gone = addConnection(draft, 'plaid', startDay, [], closed + 1);
+    own('old', 'checking', 154_310, { closedDay: closed, connection: gone });
+  }
   own('dormant', 'savings', 0, { openedDay: epoch - 2 * HISTORY_DAYS, connection: undefined });
   // Life goes on after the epoch: one account is closed, another opened.
-  own('reserve', 'savings', 50_000, { openedDay: epoch - 90, closedDay: epoch + 2 });
-  own('cash', 'checking', 5_000, { openedDay: epoch + 1, connection: undefined });
+  if (startDay < epoch - 90) own('reserve', 'savings', 50_000, { openedDay: epoch - 90, closedDay: epoch + 2 });
+  own('cash', 'checking', 5_000, { openedDay: Math.max(startDay, epoch + 1), connection: undefined });
 }
 
 function foreignOf(draft: Draft): string {
@@ -249,12 +251,14 @@ function addAccount(draft: Draft, plan: AccountPlan): void {
   const account: Account = { ...plan, id: random.uuid(), currency, closedDay, opening };
   const name = random.pick(ACCOUNT_NAMES[plan.role]);
   const time = random.int(28_800_000_000, 72_000_000_000);
+  // An account may be older than its owner's time here, and is seen when its bank is connected.
+  const knownDay = Math.max(openedDay, draft.startDay, plan.connection?.openedDay ?? openedDay);
   draft.accounts.push(account);
   draft.entities.push({
     table: 'accounts',
-    mayChangeOn: (day) => day === openedDay || day === closedDay,
+    mayChangeOn: (day) => day === knownDay || day === closedDay,
     at(day) {
-      if (day < openedDay) return undefined;
+      if (day < knownDay) return undefined;
       return {
         id: account.id,
         ...base,
@@ -265,7 +269,7 @@ function addAccount(draft: Draft, plan: AccountPlan): void {
         opened_on: isoDate(openedDay),
         closed_on: day < closedDay ? null : isoDate(closedDay),
         opening_balance: money(opening),
-        updated_at: latestInstant(day, time, Math.max(openedDay, draft.startDay), closedDay),
+        updated_at: latestInstant(day, time, knownDay, closedDay),
       };
     },
   });

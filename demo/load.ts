@@ -1,13 +1,15 @@
+import { once } from 'node:events';
 import type pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
 import { type IsoDate, isIsoDate } from '../warehouse/core/clock.ts';
 import { mapSystemError, SluiceError } from '../warehouse/core/errors.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
-import { type CopyWriter, createCopyWriter } from './copy.ts';
-import { peopleThrough } from './people.ts';
-import { TABLE_NAMES, type TableName } from './rows.ts';
+import { quoteIdentifier, quotePath } from '../warehouse/core/quote.ts';
+import type { CopyChunk } from './copy-text.ts';
+import { generateChunks } from './generator.ts';
+import { TABLE_NAMES, TABLES, type TableName } from './rows.ts';
 import { schemaParts } from './schema.ts';
 import { type DemoState, readState, withClient, worldOf, writeState } from './state.ts';
-import { orgEntities } from './world.ts';
 
 /** A Monday well in the past, so that no row is dated after the clock. */
 export const DEFAULT_AS_OF: IsoDate = '2025-06-30';
@@ -57,60 +59,54 @@ export async function loadDemo(options: LoadDemoOptions): Promise<LoadedDemo> {
 }
 
 function checkOptions(scale: number, seed: number, asOf: IsoDate): void {
-  const refuse = (what: string, remedy: string): never => {
-    throw new SluiceError('USAGE', what, { remedy });
-  };
   if (!(scale > 0 && scale <= 1000))
     refuse(`The scale of the demo is ${scale}.`, 'Give a number above 0, at most 1000.');
   if (!Number.isSafeInteger(seed)) refuse(`The seed of the demo is ${seed}.`, 'Give a whole number.');
   if (!isIsoDate(asOf)) refuse(`The last day of the demo is ${asOf}.`, 'Give a calendar date, YYYY-MM-DD.');
 }
 
+function refuse(what: string, remedy: string): never {
+  throw new SluiceError('USAGE', what, { remedy });
+}
+
 async function refuseForeignSchema(client: pg.ClientBase): Promise<void> {
   const found = await client.query<{ app: boolean }>(`select to_regnamespace('app') is not null as app`);
   if (found.rows[0]?.app !== true || (await readState(client)) !== undefined) return;
-  throw new SluiceError('USAGE', 'The database already has a schema app that the demo did not make.', {
-    remedy: 'Give the demo a database of its own: loading it would drop that schema.',
-  });
+  refuse(
+    'The database already has a schema app that the demo did not make.',
+    'Give the demo a database of its own: loading it would drop that schema.',
+  );
 }
 
-async function writeTables(
-  client: pg.ClientBase,
-  state: DemoState,
-  onProgress: OnProgress,
-): Promise<CopyWriter['rows']> {
-  const world = worldOf(state);
+type RowCounts = Readonly<Record<TableName, number>>;
+
+async function writeTables(client: pg.ClientBase, state: DemoState, onProgress: OnProgress): Promise<RowCounts> {
   const { tables, rest } = await schemaParts();
   const begin = performance.now();
-  const report = (state: 'running' | 'finished', rows: CopyWriter['rows']): void => {
-    const ms = Math.round(performance.now() - begin);
-    for (const item of TABLE_NAMES) onProgress({ stage: 'load', item, state, rows: rows[item], ms });
-  };
+  const rows = Object.fromEntries(TABLE_NAMES.map((table) => [table, 0])) as Record<TableName, number>;
   await client.query('drop schema if exists app cascade');
   await client.query(tables);
-  const writer = createCopyWriter(client);
-  for (const entity of orgEntities(world)) writeEntity(entity);
-  let sending: Promise<void> = Promise.resolve();
-  for (const { entities } of peopleThrough(world, world.epoch)) {
-    let isDue = false;
-    for (const entity of entities) isDue = writeEntity(entity) || isDue;
-    if (!isDue) continue;
-    await sending;
-    report('running', writer.rows);
-    sending = writer.flush(false);
+  for await (const chunk of generateChunks(worldOf(state))) {
+    await copyChunk(client, chunk);
+    rows[chunk.table] += chunk.rows;
+    const ms = Math.round(performance.now() - begin);
+    onProgress({ stage: 'load', item: chunk.table, state: 'running', rows: rows[chunk.table], ms });
   }
-  await sending;
-  await writer.flush(true);
+  for (const item of TABLE_NAMES) {
+    onProgress({ stage: 'load', item, state: 'finished', rows: rows[item], ms: Math.round(performance.now() - begin) });
+  }
   onProgress({ stage: 'load', item: 'indexes', state: 'started' });
   const indexing = performance.now();
   await client.query(`set local maintenance_work_mem = '256MB'`);
   await client.query(rest);
   onProgress({ stage: 'load', item: 'indexes', state: 'finished', ms: Math.round(performance.now() - indexing) });
-  report('finished', writer.rows);
-  return writer.rows;
+  return rows;
+}
 
-  function writeEntity(entity: ReturnType<typeof orgEntities>[number]): boolean {
-    const row = entity.at(world.epoch);
-    return row !== undefined && writer.add(entity.table, row);
-  }
+async function copyChunk(client: pg.ClientBase, { table, bytes }: CopyChunk): Promise<void> {
+  const columns = TABLES[table].map(quoteIdentifier).join(', ');
+  // freeze: the table is made in this very transaction, so its rows need no later vacuum.
+  const stream = client.query(copyFrom(`copy ${quotePath('app', table)} (${columns}) from stdin with (freeze)`));
+  stream.end(bytes);
+  await once(stream, 'finish');
 }
