@@ -83,11 +83,6 @@ balances as (
   left join booked
     on booked.account_id = days.account_id
     and booked.day = days.day
-),
-reported as (
-  select account_id, user_id, day, currency, balance
-  from silver.stg_balance_snapshots
-  where day <= as_of()
 )
 select
   balances.org_id,
@@ -101,7 +96,7 @@ select
   reported.balance as reported_balance,
   cast(reported.balance - balances.closing_balance as decimal(18, 2)) as drift
 from balances
-left join reported
+left join silver.stg_balance_snapshots as reported
   on reported.account_id = balances.account_id
   and reported.user_id = balances.user_id
   and reported.day = balances.day
