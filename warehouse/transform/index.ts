@@ -17,4 +17,6 @@ export {
   type SqlTest,
   TOUCHED_TABLE,
 } from './model.ts';
+export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
+export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';

@@ -1,6 +1,7 @@
 import type { AstNode } from './ast.ts';
+import type { Equality } from './query-expressions.ts';
 import type { QueryColumn } from './query-scope.ts';
-import type { Equality, Join, Relation, Select } from './query-tree.ts';
+import type { Join, Relation, Select } from './query-tree.ts';
 
 /**
  * The proof that some tables of a query may be filtered by partition.

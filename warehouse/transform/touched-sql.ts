@@ -1,7 +1,7 @@
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { type AstNode, type AstValue, isNode, textOf, withoutLocations } from './ast.ts';
 import { TOUCHED_TABLE } from './model.ts';
-import { NotProvable } from './query-tree.ts';
+import { NotProvable } from './query-expressions.ts';
 import { tableNameOf } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { type BoundColumn, withoutCrossJoins } from './sql-engine.ts';
