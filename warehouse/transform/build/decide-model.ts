@@ -46,7 +46,8 @@ function decideByInputs({ model, versions, knowsChanges }: DecisionFacts, state:
   if (model.refresh.kind === 'rebuild') return { kind: 'rebuild', why: `${why}; ${model.refresh.why}` };
   for (const input of changed) {
     if (model.refresh.leaves[input] === undefined) {
-      return { kind: 'rebuild', why: `${input} changed, which reaches every ${model.refresh.by.join(', ')}` };
+      const reach = model.refresh.others?.[input] ?? `it reaches every ${model.refresh.by.join(', ')}`;
+      return { kind: 'rebuild', why: `${input} changed: ${reach}` };
     }
     const consumed = state.consumed[input];
     if (consumed === undefined || !knowsChanges(input, consumed)) {

@@ -30,11 +30,13 @@ export interface EngineOptions {
   /** Folder of this run, for spilling. */
   readonly workDir: string;
   readonly limits: BuildLimits;
+  /** Attach a published release for reading instead of clones for building. */
+  readonly readOnly?: boolean;
 }
 
 /** Opens the clones. Errors: DISK_FULL, BUILD_FAILED (a clone is in use), or DuckDB's own. */
 export async function openEngine(options: EngineOptions): Promise<DuckDb> {
-  const { paths, bronze, project, asOf, workDir, limits } = options;
+  const { paths, bronze, project, asOf, workDir, limits, readOnly } = options;
   const tempDirectory = join(workDir, 'spill');
   await rm(tempDirectory, { recursive: true, force: true });
   await mkdir(tempDirectory, { recursive: true });
@@ -45,7 +47,7 @@ export async function openEngine(options: EngineOptions): Promise<DuckDb> {
   });
   try {
     for (const file of WAREHOUSE_FILES) {
-      await db.run(`attach ${quoteLiteral(paths[file])} as ${quoteIdentifier(file)} (${STORAGE})`);
+      await db.run(`attach ${quoteLiteral(paths[file])} as ${quoteIdentifier(file)} (${readOnly === true ? 'read_only' : STORAGE})`);
     }
     await mountBronze(db, bronze);
     await db.lock({ allowedDirectories: allowedDirectories(options) });
