@@ -23,7 +23,7 @@ tests:
   - { expression: "(uses = 0) = (last_used_on is null)", name: used_tags_have_a_day }
 tags: [app]
 */
-with uses as (
+with usage as (
   select
     links.user_id,
     links.tag_id,
@@ -41,9 +41,9 @@ select
   tags.user_id,
   tags.name,
   tags.color,
-  coalesce(uses.uses, 0) as uses,
-  uses.last_used_on
+  coalesce(usage.uses, 0) as uses,
+  usage.last_used_on
 from silver.stg_tags as tags
-left join uses
-  on uses.user_id = tags.user_id
-  and uses.tag_id = tags.tag_id
+left join usage
+  on usage.user_id = tags.user_id
+  and usage.tag_id = tags.tag_id

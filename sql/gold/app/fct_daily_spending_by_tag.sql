@@ -27,7 +27,7 @@ tests:
   - { expression: "(tag_id is null) = (tag_name is null)", name: every_tag_has_a_name }
 tags: [app]
 */
-with spending as (
+with spent as (
   select org_id, user_id, transaction_id, currency, booking_date as day, -amount as spending
   from gold.fct_transactions
   where direction = 'spending'
@@ -35,17 +35,17 @@ with spending as (
 ),
 tagged as (
   select
-    spending.org_id,
-    spending.user_id,
-    spending.currency,
-    spending.day,
-    spending.spending,
+    spent.org_id,
+    spent.user_id,
+    spent.currency,
+    spent.day,
+    spent.spending,
     links.tag_id,
     links.tag_name
-  from spending
+  from spent
   left join silver.int_transaction_tags as links
-    on links.user_id = spending.user_id
-    and links.transaction_id = spending.transaction_id
+    on links.user_id = spent.user_id
+    and links.transaction_id = spent.transaction_id
 )
 select
   org_id,
