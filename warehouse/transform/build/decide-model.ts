@@ -30,11 +30,13 @@ export function decideModel(facts: DecisionFacts): Decision {
     return { kind: remake, why: `was ${withArticle(state.materialized)}, is ${withArticle(model.materialized)} now` };
   }
   if (state.fingerprint !== model.fingerprint) return { kind: remake, why: 'its definition changed' };
-  if (model.reachesAsOf && state.asOf !== asOf) {
+  // A silver view asks the run's own as_of() whenever it is read; in gold the date is part of the file.
+  const keepsDate = model.reachesAsOf && !(model.materialized === 'view' && model.layer === 'silver');
+  if (keepsDate && state.asOf !== asOf) {
     return { kind: remake, why: `as_of moved from ${state.asOf ?? 'nothing'} to ${asOf}` };
   }
-  if (facts.fullRefresh) return { kind: remake, why: 'a full refresh was asked for' };
   if (model.materialized === 'view') return { kind: 'unchanged', why: 'a view reads its inputs anew' };
+  if (facts.fullRefresh) return { kind: 'rebuild', why: 'a full refresh was asked for' };
   return decideByInputs(facts, state);
 }
 

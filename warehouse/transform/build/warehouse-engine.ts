@@ -47,7 +47,9 @@ export async function openEngine(options: EngineOptions): Promise<DuckDb> {
   });
   try {
     for (const file of WAREHOUSE_FILES) {
-      await db.run(`attach ${quoteLiteral(paths[file])} as ${quoteIdentifier(file)} (${readOnly === true ? 'read_only' : STORAGE})`);
+      await db.run(
+        `attach ${quoteLiteral(paths[file])} as ${quoteIdentifier(file)} (${readOnly === true ? 'read_only' : STORAGE})`,
+      );
     }
     await mountBronze(db, bronze);
     await db.lock({ allowedDirectories: allowedDirectories(options) });
