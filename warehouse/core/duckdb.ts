@@ -5,6 +5,8 @@ import {
   DuckDBDateValue,
   DuckDBInstance,
   type DuckDBResultReader,
+  DuckDBTimestampTZValue,
+  DuckDBTimestampValue,
   type DuckDBValue,
 } from '@duckdb/node-api';
 import { mapSystemError, messageOf, SluiceError } from './errors.ts';
@@ -114,7 +116,7 @@ async function createInstance(path: string, config: Record<string, string>): Pro
 }
 
 /** What JavaScript holds exactly stays a value, everything else becomes the text DuckDB prints. */
-function toRowValue(value: DuckDBValue): RowValue {
+export function toRowValue(value: DuckDBValue): RowValue {
   if (value === null || typeof value === 'boolean' || typeof value === 'number') return value;
   if (typeof value === 'bigint' || typeof value === 'string') return value;
   if ('items' in value) return value.items.map(toRowValue);
@@ -127,7 +129,16 @@ function toRowValue(value: DuckDBValue): RowValue {
   if (value instanceof DuckDBDateValue && Math.abs(value.days) === INFINITE_DAYS) {
     return value.days > 0 ? 'infinity' : '-infinity';
   }
-  return value.toString();
+  const text = value.toString();
+  // ... and the year 1 BC as year 0, which DuckDB itself neither prints nor reads.
+  return isTemporal(value) && ZERO_YEAR.test(text) ? `0001${text.slice(4, 10)} (BC)${text.slice(10)}` : text;
 }
 
+function isTemporal(value: DuckDBValue): boolean {
+  return (
+    value instanceof DuckDBDateValue || value instanceof DuckDBTimestampValue || value instanceof DuckDBTimestampTZValue
+  );
+}
+
+const ZERO_YEAR = /^0000-\d\d-\d\d/;
 const INFINITE_DAYS = 2 ** 31 - 1;

@@ -14,3 +14,4 @@ export {
   type VerifyReport,
   verifySource,
 } from './verify-source.ts';
+export { inspectSource, type SourceInspection } from './inspect-source.ts';

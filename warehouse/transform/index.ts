@@ -1,5 +1,13 @@
 export { type BronzeTableFacts } from './bind.ts';
-export { type Build, type BuildLimits, type BuildOptions, type ModelOutcome, openBuild } from './build/index.ts';
+export {
+  assertTestsPassed,
+  type Build,
+  type BuildLimits,
+  type BuildOptions,
+  type ModelOutcome,
+  openBuild,
+  openEngine,
+} from './build/index.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
 export type { Diagnostic } from './diagnostics.ts';
 export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';

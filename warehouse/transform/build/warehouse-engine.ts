@@ -52,7 +52,7 @@ export async function openEngine(options: EngineOptions): Promise<DuckDb> {
       );
     }
     await mountBronze(db, bronze);
-    await db.lock({ allowedDirectories: allowedDirectories(options) });
+    await db.lock({ allowedDirectories: allowedDirectories(bronze) });
     for (const macro of [asOfMacro(asOf), ...project.macros]) await db.run(createMacroSql(macro, 'temp'));
     return db;
   } catch (error) {
@@ -80,9 +80,9 @@ async function mountBronze(db: DuckDb, bronze: BronzeSnapshot): Promise<void> {
   }
 }
 
-function allowedDirectories({ paths, bronze, workDir }: EngineOptions): string[] {
-  const ofTables = bronze.tables.flatMap((table) => commonFolder(table) ?? []);
-  return [...new Set([workDir, dirname(paths.silver), dirname(paths.gold), ...ofTables])];
+/** Bronze only: attached files, their logs and what spills need no leave, so nothing else can be named in SQL. */
+function allowedDirectories(bronze: BronzeSnapshot): string[] {
+  return [...new Set(bronze.tables.flatMap((table) => commonFolder(table) ?? []))];
 }
 
 /** The deepest folder that holds all of a table's files. */

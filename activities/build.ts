@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Bronze } from '../warehouse/bronze/index.ts';
+import { SluiceError } from '../warehouse/core/errors.ts';
+import type { Log } from '../warehouse/core/log.ts';
+import type { OnProgress } from '../warehouse/core/progress.ts';
+import { WAREHOUSE_FILES } from '../warehouse/core/release.ts';
+import type { Releases } from '../warehouse/release/index.ts';
+import {
+  assertTestsPassed,
+  type Build,
+  type BuildLimits,
+  type CompiledProject,
+  openBuild,
+  planBuild,
+} from '../warehouse/transform/index.ts';
+import type { EltActivities } from './contract.ts';
+
+export interface BuildDependencies {
+  readonly bronze: Bronze;
+  readonly releases: Releases;
+  readonly sources: readonly string[];
+  /** Compiles the project against what bronze holds. */
+  readonly compile: (bronze: Awaited<ReturnType<Bronze['snapshot']>>) => Promise<CompiledProject>;
+  readonly workDir: string;
+  readonly limits: BuildLimits;
+  readonly log: Log;
+  readonly onProgress: OnProgress;
+  readonly signal: AbortSignal;
+  /** Builds that are open on this host, by id. */
+  readonly builds: Map<string, OpenBuild>;
+}
+
+export interface OpenBuild {
+  readonly build: Build;
+  readonly base: number;
+  readonly paths: Parameters<Releases['publish']>[0]['paths'];
+  readonly dir: string;
+  /** Sizes of files that the release before has already, by sha256. */
+  readonly known: ReadonlyMap<string, number>;
+}
+
+type BuildActivities = Omit<EltActivities, 'extract'>;
+
+/** The steps of a build. The clones live on this host between them; losing the host loses nothing but the build. */
+export function createBuildActivities(dependencies: BuildDependencies): BuildActivities {
+  const { bronze, releases, builds, log, onProgress, signal, limits } = dependencies;
+
+  return {
+    async openBuild(request) {
+      const snapshot = await bronze.snapshot(dependencies.sources);
+      const project = await dependencies.compile(snapshot);
+      const previous = await releases.current();
+      const plan = planBuild({
+        project,
+        previous,
+        bronze: snapshot,
+        asOf: request.asOf,
+        ...(request.select && { select: request.select }),
+        ...(request.fullRefresh && { fullRefresh: true }),
+      });
+      const buildId = randomUUID();
+      if (plan.toRun === 0) return { buildId, toRun: 0, total: plan.steps.length };
+      const dir = join(dependencies.workDir, `build-${buildId}`);
+      await mkdir(dir, { recursive: true });
+      try {
+        const paths = await releases.checkout(previous, dir);
+        const build = await openBuild({
+          project,
+          paths,
+          previous,
+          bronze: snapshot,
+          asOf: request.asOf,
+          workDir: dir,
+          selected: plan.selected,
+          ...(request.fullRefresh && { fullRefresh: true }),
+          limits,
+          log,
+          onProgress,
+          signal,
+        });
+        const known = new Map(
+          WAREHOUSE_FILES.flatMap((file) =>
+            previous === undefined ? [] : [[previous.files[file].sha256, previous.files[file].bytes] as const],
+          ),
+        );
+        builds.set(buildId, { build, base: previous?.number ?? 0, paths, dir, known });
+      } catch (error) {
+        await rm(dir, { recursive: true, force: true });
+        throw error;
+      }
+      return { buildId, toRun: plan.toRun, total: plan.steps.length };
+    },
+
+    async runModels({ buildId, layer }) {
+      return find(builds, buildId).build.runModels(layer);
+    },
+
+    async runTests({ buildId, layer }) {
+      const results = await find(builds, buildId).build.runTests(layer);
+      assertTestsPassed(results);
+      return results;
+    },
+
+    async publish({ buildId }) {
+      const started = performance.now();
+      const open = find(builds, buildId);
+      onProgress({ stage: 'publish', item: 'release', state: 'started' });
+      const content = await open.build.finish();
+      const release = await releases.publish({ base: open.base, paths: open.paths, content });
+      builds.delete(buildId);
+      await rm(open.dir, { recursive: true, force: true });
+      const files = WAREHOUSE_FILES.map((file) => release.files[file]);
+      const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+      const newBytes = files.reduce((sum, file) => sum + (open.known.has(file.sha256) ? 0 : file.bytes), 0);
+      const ms = Math.round(performance.now() - started);
+      onProgress({
+        stage: 'publish',
+        item: `release ${release.number}`,
+        state: 'finished',
+        bytes: newBytes,
+        ms,
+        note: release.version,
+      });
+      return { number: release.number, version: release.version, asOf: release.asOf, bytes, newBytes, ms };
+    },
+
+    async abortBuild({ buildId }) {
+      const open = builds.get(buildId);
+      if (open === undefined) return;
+      builds.delete(buildId);
+      await open.build.abort();
+      await rm(open.dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function find(builds: ReadonlyMap<string, OpenBuild>, buildId: string): OpenBuild {
+  const open = builds.get(buildId);
+  if (open !== undefined) return open;
+  throw new SluiceError('BUILD_FAILED', `The build ${buildId} is not open on this host.`, {
+    remedy: 'Run the build again; the last release stands.',
+    retryable: true,
+  });
+}

@@ -1,0 +1,167 @@
+import { access, constants, mkdir, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { compileOnBronze } from '../../infra/compile-project.ts';
+import type { Config } from '../../infra/config.ts';
+import { openProject, type Project, withSource } from '../../infra/project.ts';
+import { SLUICE_VERSION } from '../../infra/version.ts';
+import { isSluiceError, messageOf } from '../../warehouse/core/errors.ts';
+import { inspectSource, loadSources } from '../../warehouse/extract/index.ts';
+import type { CommandHost } from '../context.ts';
+import { formatBytes, formatCount } from '../table.ts';
+
+interface Finding {
+  readonly check: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly detail: string;
+  readonly remedy?: string;
+}
+
+const OLDEST_POSTGRES = 14;
+const LOW_DISK_BYTES = 1024 ** 3;
+
+export function registerDoctor({ program, action }: CommandHost): void {
+  program
+    .command('doctor')
+    .summary('check configuration and servers, and say how to mend what fails')
+    .description(
+      'Tries every part that a run needs and says, for each, whether it works, what it found and how to mend it. Changes nothing. Exit code 1 when something fails.',
+    )
+    .addHelpText('after', '\nExamples:\n  $ sluice doctor\n  $ sluice doctor --json')
+    .action(
+      action(async ({ config, output, log }) => {
+        const project = openProject(config, log);
+        const checks: readonly (readonly [string, () => Promise<Omit<Finding, 'check'>>])[] = [
+          ['node', checkNode],
+          ['configuration', async () => ({ status: 'ok', detail: `project ${config.projectDir}` })],
+          ['lake', () => checkFolder(config.lakeDir, 'SLUICE_LAKE')],
+          ['cache', () => checkFolder(config.cacheDir, 'SLUICE_CACHE')],
+          ['source', () => checkSource(project)],
+          ['models', () => checkModels(project)],
+          ['release', () => checkRelease(project)],
+          ['token secret', () => checkSecret(config)],
+          ['port', () => checkPort(config)],
+        ];
+        const findings: Finding[] = [];
+        for (const [check, run] of checks) {
+          const finding = { check, ...(await run().catch(toFailure)) };
+          findings.push(finding);
+          output.line(
+            `${{ ok: '✓', warn: '!', fail: '✗' }[finding.status]} ${check.padEnd(14)} ${finding.detail.replaceAll('\n', `\n${' '.repeat(17)}`)}`,
+          );
+          if (finding.remedy !== undefined) output.line(`${' '.repeat(17)}→ ${finding.remedy}`);
+        }
+        const failed = findings.filter((finding) => finding.status === 'fail').length;
+        output.result({ ok: failed === 0, findings });
+        output.line(
+          failed === 0 ? '\nEverything a run needs is there.' : `\n${failed} of ${findings.length} checks failed.`,
+        );
+        return failed === 0 ? 0 : 1;
+      }),
+    );
+}
+
+function toFailure(error: unknown): Omit<Finding, 'check'> {
+  if (!isSluiceError(error)) return { status: 'fail', detail: messageOf(error) };
+  return {
+    status: 'fail',
+    detail: `${error.code}: ${error.message}`,
+    ...(error.remedy !== undefined && { remedy: error.remedy }),
+  };
+}
+
+async function checkNode(): Promise<Omit<Finding, 'check'>> {
+  return {
+    status: 'ok',
+    detail: `${process.versions.node} on ${process.platform} ${process.arch}, Sluice ${SLUICE_VERSION}`,
+  };
+}
+
+async function checkFolder(dir: string, option: string): Promise<Omit<Finding, 'check'>> {
+  try {
+    await mkdir(dir, { recursive: true });
+    await access(dir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    return {
+      status: 'fail',
+      detail: `${dir} cannot be written: ${messageOf(error)}`,
+      remedy: `Create it with the right owner, or point ${option} elsewhere.`,
+    };
+  }
+  const { bavail, bsize } = await statfs(dir);
+  const free = bavail * bsize;
+  if (free < LOW_DISK_BYTES)
+    return {
+      status: 'warn',
+      detail: `${dir}, ${formatBytes(free)} free`,
+      remedy: `Free some space, or point ${option} at a larger disk.`,
+    };
+  return { status: 'ok', detail: `${dir}, ${formatBytes(free)} free` };
+}
+
+async function checkSource({ config, log, bronze }: Project): Promise<Omit<Finding, 'check'>> {
+  const sources = await loadSources(config.projectDir);
+  const state = await bronze.state(sources.map((source) => source.name));
+  const found = await withSource(config, log, (url) => inspectSource({ url, sources, state, version: SLUICE_VERSION }));
+  const where = config.sourceUrl === 'embedded' ? 'embedded' : new URL(config.sourceUrl).host;
+  const detail = `Postgres ${found.serverVersion} (${where}), ${sources.length} source${sources.length === 1 ? '' : 's'}, ${formatCount(found.tables.length)} tables`;
+  if (Number.parseInt(found.serverVersion, 10) < OLDEST_POSTGRES) {
+    return { status: 'fail', detail, remedy: `Sluice needs Postgres ${OLDEST_POSTGRES} or newer.` };
+  }
+  if (found.unprovable !== null) {
+    return {
+      status: 'warn',
+      detail: `${detail}; cursor tables are read whole: ${found.unprovable}`,
+      remedy:
+        'grant pg_read_all_stats to the role, so that it sees running transactions, where that is what is missing.',
+    };
+  }
+  const whole = found.tables.filter((table) => table.wholeBecause !== null);
+  if (whole.length === 0) return { status: 'ok', detail };
+  return {
+    status: 'warn',
+    detail: `${detail}\nread whole each time: ${whole.map((table) => `${table.source}.${table.table} (${table.wholeBecause ?? ''})`).join(', ')}`,
+    remedy:
+      'Correct, only slower: add a trigger that sets the cursor column from now() before insert or update, or choose mode full.',
+  };
+}
+
+async function checkModels(project: Project): Promise<Omit<Finding, 'check'>> {
+  const { compiled } = await compileOnBronze(project);
+  const tests = compiled.models.reduce((sum, model) => sum + model.tests.length, 0) + compiled.sqlTests.length;
+  return {
+    status: 'ok',
+    detail: `${formatCount(compiled.models.length)} models and ${formatCount(tests)} tests compile`,
+  };
+}
+
+async function checkRelease({ releases }: Project): Promise<Omit<Finding, 'check'>> {
+  const release = await releases.current();
+  if (release === undefined) return { status: 'warn', detail: 'none yet', remedy: 'sluice run makes the first.' };
+  await releases.fetch(release);
+  return { status: 'ok', detail: `${release.number} (${release.version}), as of ${release.asOf}, its files are whole` };
+}
+
+async function checkSecret(config: Config): Promise<Omit<Finding, 'check'>> {
+  if (config.jwtSecret !== undefined) return { status: 'ok', detail: 'SLUICE_JWT_SECRET is set' };
+  return {
+    status: 'warn',
+    detail: 'the development secret in .sluice/jwt-secret',
+    remedy: 'Enough on this machine; set SLUICE_JWT_SECRET before serving others.',
+  };
+}
+
+async function checkPort({ serve }: Config): Promise<Omit<Finding, 'check'>> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error) =>
+      resolve({
+        status: 'fail',
+        detail: `${serve.host}:${serve.port} cannot be listened on: ${error.message}`,
+        remedy: 'End what holds it, or set SLUICE_SERVE_PORT; 0 takes a free one.',
+      }),
+    );
+    server.listen(serve.port, serve.host, () =>
+      server.close(() => resolve({ status: 'ok', detail: `${serve.host}:${serve.port} is free` })),
+    );
+  });
+}

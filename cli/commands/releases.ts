@@ -1,0 +1,62 @@
+import { openProject } from '../../infra/project.ts';
+import type { Release } from '../../warehouse/core/release.ts';
+import type { CommandHost } from '../context.ts';
+import { formatBytes, formatTable } from '../table.ts';
+
+export function registerReleases({ program, action }: CommandHost): void {
+  program
+    .command('releases')
+    .summary('list the published releases')
+    .description(
+      'Lists releases, newest first. The first one is what readers see; `sluice rollback` makes an earlier one current again.',
+    )
+    .option('--limit <count>', 'how many to show', '20')
+    .addHelpText('after', '\nExamples:\n  $ sluice releases\n  $ sluice releases --limit 3 --json')
+    .action(
+      action<{ limit: string }>(async ({ config, output, log }, options) => {
+        const { releases } = openProject(config, log);
+        const found: Release[] = [];
+        for await (const release of releases.list()) {
+          if (found.length >= Number(options.limit)) break;
+          found.push(release);
+        }
+        output.result({ releases: found.map((release) => summarizeRelease(release)) });
+        if (found.length === 0) output.line('No release yet: sluice run makes the first.');
+        else output.line(formatReleases(found));
+        return undefined;
+      }),
+    );
+}
+
+/** The facts of a release that a list shows. */
+export function summarizeRelease(release: Release) {
+  return {
+    number: release.number,
+    version: release.version,
+    kind: release.kind,
+    published_at: release.publishedAt,
+    as_of: release.asOf,
+    commits: release.commits,
+    models: release.models.length,
+    tests: release.tests.length,
+    warnings: release.tests.filter((test) => test.status === 'warn').length,
+    bytes: release.files.silver.bytes + release.files.gold.bytes,
+  };
+}
+
+function formatReleases(releases: readonly Release[]): string {
+  return formatTable(releases, [
+    { title: 'release', value: (release) => `${release.number}${release === releases[0] ? ' ←' : ''}` },
+    { title: 'version', value: (release) => release.version },
+    { title: 'published', value: (release) => release.publishedAt.slice(0, 19).replace('T', ' ') },
+    { title: 'as of', value: (release) => release.asOf },
+    { title: 'how', value: (release) => release.kind },
+    { title: 'models', value: (release) => String(release.models.length), align: 'right' },
+    { title: 'tests', value: (release) => String(release.tests.length), align: 'right' },
+    {
+      title: 'size',
+      value: (release) => formatBytes(release.files.silver.bytes + release.files.gold.bytes),
+      align: 'right',
+    },
+  ]);
+}

@@ -1,0 +1,80 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openProject, withSource } from '../../infra/project.ts';
+import { SLUICE_VERSION } from '../../infra/version.ts';
+import { ERROR_CODES } from '../../warehouse/core/errors.ts';
+import { loadSources, type TableVerification, verifySource } from '../../warehouse/extract/index.ts';
+import type { CommandHost } from '../context.ts';
+import { createProgressView } from '../progress.ts';
+import { formatCount, formatDuration, formatTable } from '../table.ts';
+
+export function registerVerify({ program, action }: CommandHost): void {
+  program
+    .command('verify')
+    .summary('compare bronze with Postgres at one snapshot')
+    .description(
+      'Computes the number of rows and a checksum of every table in Postgres and in bronze, at one Postgres snapshot, and names up to five keys of each kind of difference. Exit code 1 when something differs. Rows written since the last extraction differ: run sluice extract first.',
+    )
+    .addHelpText('after', '\nExamples:\n  $ sluice verify\n  $ sluice extract && sluice verify --json')
+    .action(
+      action(async ({ config, output, log, signal }) => {
+        const { bronze } = openProject(config, log);
+        const sources = await loadSources(config.projectDir);
+        const view = createProgressView(output);
+        const workDir = join(config.cacheDir, 'work');
+        await mkdir(workDir, { recursive: true });
+        const report = await withSource(config, log, async (url) =>
+          verifySource({
+            url,
+            sources,
+            state: await bronze.state(sources.map((source) => source.name)),
+            workDir,
+            version: SLUICE_VERSION,
+            log,
+            onProgress: view.onProgress,
+            signal,
+            limits: {
+              threads: config.threads,
+              memoryMb: config.memoryMb,
+              statementTimeoutMs: config.statementTimeoutMs,
+              lockTimeoutMs: config.lockTimeoutMs,
+            },
+          }),
+        ).finally(view.done);
+        output.result(report);
+        output.line(formatVerifications(report.tables));
+        for (const table of report.tables.filter((candidate) => !candidate.equal))
+          output.line(`\n${describeDifferences(table)}`);
+        output.line(
+          report.equal
+            ? `\nBronze equals Postgres: every table, every row, at ${report.snapshotAt}.`
+            : `\nBronze differs from Postgres at ${report.snapshotAt}. Rows written since the last extraction are among this: sluice extract, then verify again.`,
+        );
+        return report.equal ? 0 : ERROR_CODES.VERIFY_DIFFERENT.exit;
+      }),
+    );
+}
+
+function formatVerifications(tables: readonly TableVerification[]): string {
+  return formatTable(tables, [
+    { title: 'table', value: (table) => `${table.source}.${table.table}` },
+    { title: 'postgres', value: (table) => formatCount(table.sourceRows), align: 'right' },
+    { title: 'bronze', value: (table) => formatCount(table.bronzeRows), align: 'right' },
+    { title: 'checksum', value: (table) => table.sourceChecksum },
+    { title: '', value: (table) => (table.equal ? 'equal' : 'DIFFERENT') },
+    { title: 'time', value: (table) => formatDuration(table.ms), align: 'right' },
+    { title: '', value: (table) => table.note ?? '' },
+  ]);
+}
+
+function describeDifferences(table: TableVerification): string {
+  const kinds = [
+    { title: 'missing in bronze', sample: table.missingInBronze },
+    { title: 'extra in bronze', sample: table.extraInBronze },
+    { title: 'other values', sample: table.different },
+  ];
+  const lines = kinds
+    .filter(({ sample }) => sample.count > 0)
+    .map(({ title, sample }) => `  ${title}: ${formatCount(sample.count)}, e.g. ${sample.keys.join('; ')}`);
+  return [`${table.source}.${table.table}`, ...lines].join('\n');
+}

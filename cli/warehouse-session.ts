@@ -1,0 +1,48 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Project } from '../infra/project.ts';
+import type { DuckDb } from '../warehouse/core/duckdb.ts';
+import { SluiceError } from '../warehouse/core/errors.ts';
+import type { Release } from '../warehouse/core/release.ts';
+import { loadSources } from '../warehouse/extract/index.ts';
+import { compileProject, loadProject, openEngine } from '../warehouse/transform/index.ts';
+
+/** A DuckDB with bronze, bronze_log, silver, gold and as_of(), read-only and locked: what `query` and `shell` open. */
+export interface WarehouseSession {
+  readonly db: DuckDb;
+  readonly release: Release;
+  close(): Promise<void>;
+}
+
+/** Opens the current release beside bronze as it stands now. Throws NO_RELEASE. */
+export async function openWarehouseSession(project: Project): Promise<WarehouseSession> {
+  const { config, bronze, releases } = project;
+  const release = await releases.current();
+  if (release === undefined)
+    throw new SluiceError('NO_RELEASE', 'There is no release to read.', {
+      remedy: 'sluice run makes the first; sluice demo does so with demo data.',
+    });
+  const sources = await loadSources(config.projectDir);
+  const snapshot = await bronze.snapshot(sources.map((source) => source.name));
+  const compiled = await compileProject({ files: await loadProject(config.projectDir), bronzeTables: snapshot.tables });
+  const work = join(config.cacheDir, 'work');
+  await mkdir(work, { recursive: true });
+  const workDir = await mkdtemp(join(work, 'session-'));
+  const db = await openEngine({
+    paths: await releases.fetch(release),
+    bronze: snapshot,
+    project: compiled,
+    asOf: release.asOf,
+    workDir,
+    limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
+    readOnly: true,
+  });
+  return {
+    db,
+    release,
+    close: async () => {
+      db.close();
+      await rm(workDir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import type { BronzeState } from '../core/bronze-commit.ts';
+import type { TableContract } from '../core/bronze-table.ts';
+import type { ExtractOptions } from './extract-batch.ts';
+import { proveCursor } from './guard.ts';
+import { openSession } from './source-session.ts';
+import { checkIdentity, openSnapshot } from './source-snapshot.ts';
+
+/** What a source offers before a row is read: for plans on an empty lake and for `doctor`. */
+export interface SourceInspection {
+  /** e.g. 18.4 */
+  readonly serverVersion: string;
+  /** Why no cursor watermark can be computed on this server now; null when it can. */
+  readonly unprovable: string | null;
+  readonly tables: readonly {
+    readonly source: string;
+    readonly table: string;
+    readonly mode: 'cursor' | 'full';
+    readonly contract: TableContract;
+    /** Planner's estimate; -1 when never analysed. */
+    readonly estimatedRows: number;
+    /** Cursor tables only: why every run reads the whole table; null when increments are proven. */
+    readonly wholeBecause: string | null;
+  }[];
+}
+
+/** Connects, checks every table and column of the definitions, and leaves. Throws what an extraction would: SOURCE_*, and with a state LAKE_OF_ANOTHER_SOURCE. */
+export async function inspectSource(
+  options: Pick<ExtractOptions, 'url' | 'sources' | 'version' | 'signal' | 'limits'> & { readonly state?: BronzeState },
+): Promise<SourceInspection> {
+  const session = await openSession({
+    url: options.url,
+    applicationName: `sluice/${options.version} inspect`,
+    statementTimeoutMs: options.limits?.statementTimeoutMs ?? 60_000,
+    lockTimeoutMs: options.limits?.lockTimeoutMs ?? 10_000,
+    signal: options.signal,
+  });
+  try {
+    const [server] = await session.rows<{ server_version: string }>('show server_version');
+    const open = await openSnapshot(session, options.sources);
+    for (const source of options.sources) {
+      const known = options.state?.sources.find((state) => state.source === source.name)?.identity ?? null;
+      checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
+    }
+    const tables: SourceInspection['tables'][number][] = [];
+    for (const table of open.tables) {
+      const { source, contract, estimatedRows } = table;
+      const { mode } = table.definition;
+      const proof = mode === 'cursor' ? await proveCursor(session, table, open.guard.timeline) : undefined;
+      const wholeBecause = proof !== undefined && 'why' in proof ? proof.why : null;
+      tables.push({ source, table: table.table, mode, contract, estimatedRows, wholeBecause });
+    }
+    await session.rows('commit');
+    return { serverVersion: server?.server_version ?? '', unprovable: open.guard.unprovable, tables };
+  } finally {
+    await session.close();
+  }
+}
