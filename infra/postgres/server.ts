@@ -6,7 +6,7 @@ import { messageOf, SluiceError } from '../../warehouse/core/errors.ts';
 import { type Account, asAccount } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import { HOST } from './port.ts';
-import { findPostmaster } from './postmaster.ts';
+import { findPostmaster, isServerOf } from './postmaster.ts';
 
 export interface ServerOptions {
   readonly binaries: Binaries;
@@ -73,7 +73,8 @@ export async function stopServer(dataDir: string, pid: number): Promise<void> {
     signalServer(dataDir, pid, signal);
     const until = Date.now() + patienceMs;
     while (Date.now() < until) {
-      if (findPostmaster(dataDir)?.pid !== pid) return;
+      // The pid file goes a moment before the process does.
+      if (!isServerOf(pid, dataDir)) return;
       await sleep(10);
     }
   }
@@ -84,7 +85,7 @@ export async function stopServer(dataDir: string, pid: number): Promise<void> {
 
 /** SIGINT is Postgres's fast shutdown. Only the server of this folder is ever signalled. */
 export function signalServer(dataDir: string, pid: number, signal: NodeJS.Signals): void {
-  if (findPostmaster(dataDir)?.pid !== pid) return;
+  if (!isServerOf(pid, dataDir)) return;
   try {
     process.kill(pid, signal);
   } catch {
@@ -107,6 +108,8 @@ function settings(port: number, durable: boolean): string[] {
     // A bulk load of 2 million rows must not stop for checkpoints.
     max_wal_size: '4GB',
     checkpoint_timeout: '15min',
+    // Lets a test or a curious user see in which order transactions became visible.
+    track_commit_timestamp: 'on',
     ...(durable ? {} : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
   };
   return Object.entries(pairs).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
