@@ -16,11 +16,12 @@ export function currentRowsSql(table: BronzeTable): string {
   if (key.length === 0) return `select ${output} from (${filesSql(table.contract, table.files)})`;
   if (later.length === 0) return `select ${output} from (${baseSql}) where _op <> 'delete'`;
   // A key stands at most once in a commit, so only the later commits need ranking; the first, usually the largest, is anti-joined.
+  // max(_seq) and not a window: DuckDB 1.5.6 turns `qualify row_number() … = 1` into a sort whose keys lose the sign of -0.0.
   const keyList = key.map(quoteIdentifier).join(', ');
   const sameKey = key.map((name) => `newer.${quoteIdentifier(name)} = base.${quoteIdentifier(name)}`).join(' and ');
+  const laterSql = filesSql(table.contract, later);
   return `with newer as (
-  select * from (${filesSql(table.contract, later)})
-  qualify row_number() over (partition by ${keyList} order by _seq desc) = 1
+  select * from (${laterSql}) where _seq in (select max(_seq) from (${laterSql}) group by ${keyList})
 ), base as (${baseSql})
 select ${output} from newer where _op <> 'delete'
 union all
