@@ -75,9 +75,10 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
       log.debug({ pid: child.pid, code, signal, stderr }, 'engine process ended');
       for (const query of pending.values()) query.abandon(restarted());
       pending.clear();
-      void rm(spillDirectory, { recursive: true, force: true }).then(resolve, () => resolve());
+      resolve();
     });
   });
+  const cleaned = exited.then(() => rm(spillDirectory, { recursive: true, force: true }).catch(() => undefined));
   child.on('error', (error) => log.error({ pid: child.pid, error: messageOf(error) }, 'engine process'));
   child.on('message', (reply: EngineReply) => {
     if (reply.kind === 'ready' || reply.kind === 'not_ready') return;
@@ -95,7 +96,7 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
   };
   const stop = async (): Promise<void> => {
     kill(child);
-    await exited;
+    await cleaned;
   };
 
   try {

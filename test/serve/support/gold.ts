@@ -108,7 +108,7 @@ export const SLOW: Dataset = {
   filters: { ids: {} },
 };
 
-/** Rows of 64 KB and one of 32 MB. */
+/** Rows of 16 KB and one of 8 MB. */
 export const WIDE: Dataset = {
   id: 'wide',
   friendlyName: 'Wide',
@@ -211,7 +211,7 @@ async function fill(connection: DuckDBConnection, label: string): Promise<void> 
     create view slow as select 1::bigint as org_id, (a.n * b.n % 1000003)::bigint as n from gold.main.base as a, gold.main.base as b where (a.n * b.n) % 1000003 > 5;
     create table wide as
       select case when i < 400 then 1 else 2 end::bigint as org_id, i::bigint as n,
-        case when i = 399 then repeat('x', 32000000) when i < 399 then repeat(chr(97 + (i % 26)::integer), 65536) else '${CANARY}' end as body
+        case when i = 399 then repeat('x', 8000000) when i < 399 then repeat(chr(97 + (i % 26)::integer), 16384) else '${CANARY}' end as body
       from range(410) as r(i);
     create table currencies as select unnest(['EUR', 'USD', 'CHF']) as code;
   `);
