@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { availableParallelism, homedir } from 'node:os';
+import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
@@ -10,6 +10,8 @@ import { SluiceError } from '../warehouse/core/errors.ts';
  * The one place that reads the environment. Values come from the process, then from the project's .env file, then from the defaults here.
  * docs/configuration.md lists every option; a test compares the two.
  */
+
+const S3_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?$/;
 
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
@@ -29,16 +31,54 @@ export const CONFIG_OPTIONS = {
       .string()
       .min(1)
       .refine(
-        (url) => !/^[a-z0-9+.-]+:\/\//i.test(url) || url.startsWith('file://'),
-        'must be a folder or a file:// URL',
+        (url) => !/^[a-z0-9+.-]+:\/\//i.test(url) || url.startsWith('file://') || S3_URL.test(url),
+        'must be a folder, a file:// URL or s3://bucket/prefix',
       ),
     default: '.sluice/lake',
-    describe: 'Where bronze and the releases live: a folder, relative to the project, or a file:// URL.',
+    describe:
+      'Where bronze and the releases live: a folder, relative to the project, a file:// URL, or s3://bucket/prefix on any S3 server with conditional writes.',
+  },
+  SLUICE_S3_ENDPOINT: {
+    schema: z
+      .string()
+      .regex(/^https?:\/\/[^/]+\/?$/, 'must be http://host:port or https://host:port')
+      .optional(),
+    default: undefined,
+    describe: 'URL of the S3 server, such as http://127.0.0.1:9000. Unset: AWS.',
+  },
+  SLUICE_S3_REGION: {
+    schema: z.string().min(1).optional(),
+    default: undefined,
+    describe:
+      'Region of the bucket. Unset: us-east-1 with SLUICE_S3_ENDPOINT, else what the AWS SDK finds (AWS_REGION, the profile).',
+  },
+  SLUICE_S3_ACCESS_KEY_ID: {
+    schema: z.string().min(1).optional(),
+    default: undefined,
+    describe:
+      'Access key of the S3 server. Unset, together with the secret: what the AWS SDK finds (environment, profile, role of the machine).',
+  },
+  SLUICE_S3_SECRET_ACCESS_KEY: {
+    schema: z.string().min(1).optional(),
+    default: undefined,
+    describe: 'Secret of the access key.',
+  },
+  SLUICE_S3_FORCE_PATH_STYLE: {
+    schema: z.enum(['true', 'false']).optional(),
+    default: undefined,
+    describe:
+      'Whether the bucket is named in the path (`true`) or in the host name (`false`) of requests. Unset: `true` with SLUICE_S3_ENDPOINT, else `false`.',
   },
   SLUICE_CACHE: {
     schema: z.string().min(1),
     default: '.sluice/cache',
     describe: 'Folder for working copies and fetched releases; losing it costs time only.',
+  },
+  SLUICE_CACHE_MB: {
+    schema: whole(64, 1_048_576),
+    default: '10240',
+    describe:
+      'Bound of the local copies of a lake in S3, in MB; files in use are kept beyond it. Fetched releases and a running build come on top.',
   },
   SLUICE_LOG_LEVEL: {
     schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']),
@@ -91,14 +131,30 @@ export const CONFIG_OPTIONS = {
 
 export type OptionName = keyof typeof CONFIG_OPTIONS;
 
+export type LakeConfig =
+  | { readonly kind: 'folder'; readonly dir: string; readonly url: string }
+  | {
+      readonly kind: 's3';
+      /** s3://bucket/prefix */
+      readonly url: string;
+      readonly bucket: string;
+      readonly prefix: string;
+      readonly endpoint: string | undefined;
+      readonly region: string | undefined;
+      readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
+      readonly forcePathStyle: boolean | undefined;
+    };
+
 export interface Config {
   /** The project folder, absolute: holds models/, sql/ and .sluice/. */
   readonly projectDir: string;
   /** Local state of the project, absolute. */
   readonly stateDir: string;
   readonly sourceUrl: string;
-  readonly lakeDir: string;
+  readonly lake: LakeConfig;
   readonly cacheDir: string;
+  /** Bound of the local copies of a lake in S3. */
+  readonly cacheBytes: number;
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
   readonly threads: number;
   readonly memoryMb: number;
@@ -135,8 +191,7 @@ export function loadConfig(
     const raw = values[name] === undefined || values[name] === '' ? option.default : values[name];
     const parsed = option.schema.safeParse(raw);
     if (parsed.success) return parsed.data as T;
-    const shown =
-      name === 'SLUICE_JWT_SECRET' || name === 'SLUICE_SOURCE_URL' ? 'the value given' : JSON.stringify(raw);
+    const shown = SECRETS.has(name) ? 'the value given' : JSON.stringify(raw);
     problems.push(`${name}: ${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
     return undefined as T;
   };
@@ -144,8 +199,9 @@ export function loadConfig(
     projectDir: project,
     stateDir: join(project, '.sluice'),
     sourceUrl: read<string>('SLUICE_SOURCE_URL'),
-    lakeDir: toFolder(project, read<string>('SLUICE_LAKE')),
+    lake: readLake(project, read, problems),
     cacheDir: toFolder(project, read<string>('SLUICE_CACHE')),
+    cacheBytes: read<number>('SLUICE_CACHE_MB') * 1024 * 1024,
     logLevel: read('SLUICE_LOG_LEVEL'),
     threads: read('SLUICE_THREADS'),
     memoryMb: read('SLUICE_MEMORY_MB'),
@@ -170,6 +226,67 @@ export function loadConfig(
     );
   }
   return Object.freeze(config);
+}
+
+/** Options whose values never appear in a message. */
+const SECRETS: ReadonlySet<string> = new Set([
+  'SLUICE_JWT_SECRET',
+  'SLUICE_SOURCE_URL',
+  'SLUICE_S3_ACCESS_KEY_ID',
+  'SLUICE_S3_SECRET_ACCESS_KEY',
+]);
+
+function readLake(project: string, read: <T>(name: OptionName) => T, problems: string[]): LakeConfig {
+  const url = read<string | undefined>('SLUICE_LAKE') ?? '';
+  const endpoint = read<string | undefined>('SLUICE_S3_ENDPOINT');
+  const region = read<string | undefined>('SLUICE_S3_REGION');
+  const accessKeyId = read<string | undefined>('SLUICE_S3_ACCESS_KEY_ID');
+  const secretAccessKey = read<string | undefined>('SLUICE_S3_SECRET_ACCESS_KEY');
+  const pathStyle = read<'true' | 'false' | undefined>('SLUICE_S3_FORCE_PATH_STYLE');
+  if ((accessKeyId === undefined) !== (secretAccessKey === undefined)) {
+    const [present, absent] =
+      accessKeyId === undefined ? ['SECRET_ACCESS_KEY', 'ACCESS_KEY_ID'] : ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY'];
+    problems.push(`SLUICE_S3_${absent}: must be set together with SLUICE_S3_${present}`);
+  }
+  const match = S3_URL.exec(url);
+  if (match === null) {
+    const dir = toFolder(project, url);
+    return { kind: 'folder', dir, url: dir };
+  }
+  const [, bucket = '', prefix = ''] = match;
+  if (prefix.split('/').some((segment) => segment === '.' || segment === '..' || (segment === '' && prefix !== ''))) {
+    problems.push(`SLUICE_LAKE: ${JSON.stringify(url)} must be s3://bucket/prefix with plain names in the prefix`);
+  }
+  return {
+    kind: 's3',
+    url: `s3://${bucket}${prefix === '' ? '' : `/${prefix}`}`,
+    bucket,
+    prefix,
+    endpoint,
+    region,
+    credentials:
+      accessKeyId === undefined || secretAccessKey === undefined ? undefined : { accessKeyId, secretAccessKey },
+    forcePathStyle: pathStyle === undefined ? undefined : pathStyle === 'true',
+  };
+}
+
+/** What the machine's environment says to programs that find or start other programs. */
+export interface Host {
+  /** Folders of programs. */
+  readonly path: readonly string[];
+  /** This user's cache folder of all of Sluice: outlives projects. */
+  readonly cacheDir: string;
+  /** The environment for a child process, with some values set. */
+  environment(extra: Readonly<Record<string, string>>): Record<string, string>;
+}
+
+export function readHost(environment: Readonly<Record<string, string | undefined>> = process.env): Host {
+  const cacheHome = environment['XDG_CACHE_HOME'];
+  return {
+    path: (environment['PATH'] ?? '').split(delimiter).filter((dir) => dir !== ''),
+    cacheDir: join(cacheHome !== undefined && isAbsolute(cacheHome) ? cacheHome : join(homedir(), '.cache'), 'sluice'),
+    environment: (extra) => ({ ...definedOnly(environment), ...extra }),
+  };
 }
 
 function toFolder(project: string, value: string | undefined): string {

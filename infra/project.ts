@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import { type Bronze, openBronze } from '../warehouse/bronze/index.ts';
 import { systemClock } from '../warehouse/core/clock.ts';
-import { createFolderStore } from '../warehouse/core/folder-store.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import type { ObjectStore } from '../warehouse/core/object-store.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { openReleases, type Releases } from '../warehouse/release/index.ts';
 import type { Config } from './config.ts';
+import { openLake } from './lake.ts';
 import { startEmbeddedPostgres } from './postgres/index.ts';
 
 /** The stores of a project, wired from its configuration. Nothing is opened or written until it is used. */
@@ -19,7 +19,7 @@ export interface Project {
 }
 
 export function openProject(config: Config, log: Log): Project {
-  const store = createFolderStore(config.lakeDir);
+  const store = openLake(config, log);
   return {
     config,
     log,

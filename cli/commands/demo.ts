@@ -136,8 +136,13 @@ async function resetDemo({ config, log }: CommandContext): Promise<void> {
       },
     );
   }
-  log.info({ lake: config.lakeDir }, 'resetting the demo');
-  for (const dir of [config.lakeDir, config.cacheDir]) {
+  if (config.lake.kind !== 'folder') {
+    throw new SluiceError('USAGE', `demo --reset removes folders only, and the lake is ${config.lake.url}.`, {
+      remedy: 'Unset SLUICE_LAKE, or remove the objects by hand.',
+    });
+  }
+  log.info({ lake: config.lake.url }, 'resetting the demo');
+  for (const dir of [config.lake.dir, config.cacheDir]) {
     if (!dir.startsWith(config.stateDir)) {
       throw new SluiceError(
         'USAGE',

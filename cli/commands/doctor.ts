@@ -33,7 +33,7 @@ export function registerDoctor({ program, action }: CommandHost): void {
         const checks: readonly (readonly [string, () => Promise<Omit<Finding, 'check'>>])[] = [
           ['node', checkNode],
           ['configuration', async () => ({ status: 'ok', detail: `project ${config.projectDir}` })],
-          ['lake', () => checkFolder(config.lakeDir, 'SLUICE_LAKE')],
+          ['lake', () => checkLake(project)],
           ['cache', () => checkFolder(config.cacheDir, 'SLUICE_CACHE')],
           ['source', () => checkSource(project)],
           ['models', () => checkModels(project)],
@@ -73,6 +73,16 @@ async function checkNode(): Promise<Omit<Finding, 'check'>> {
   return {
     status: 'ok',
     detail: `${process.versions.node} on ${process.platform} ${process.arch}, Sluice ${SLUICE_VERSION}`,
+  };
+}
+
+/** A folder is tried by making it; another store by listing it. */
+async function checkLake({ config, store }: Project): Promise<Omit<Finding, 'check'>> {
+  if (config.lake.kind === 'folder') return checkFolder(config.lake.dir, 'SLUICE_LAKE');
+  for await (const _object of store.list('')) break;
+  return {
+    status: 'ok',
+    detail: `${store.url}${config.lake.endpoint === undefined ? '' : ` at ${config.lake.endpoint}`}`,
   };
 }
 

@@ -52,7 +52,7 @@ export function registerStatus({ program, action }: CommandHost): void {
         }
         const release = await releases.current();
         output.result({
-          lake: config.lakeDir,
+          lake: config.lake.url,
           sources: sources.map((source, index) => ({
             name: source.name,
             last_commit: lastCommits[index]?.number ?? 0,
@@ -70,7 +70,7 @@ export function registerStatus({ program, action }: CommandHost): void {
           })),
           release: release === undefined ? null : summarizeRelease(release),
         });
-        output.heading(`lake ${config.lakeDir}`);
+        output.heading(`lake ${config.lake.url}`);
         for (const [index, source] of sources.entries()) {
           const commit = lastCommits[index];
           output.line(
