@@ -47,6 +47,8 @@ export interface EmbeddedPostgres extends AsyncDisposable {
   readonly started: boolean;
   /** Leaves the server; the last one to leave stops it and waits until it has. */
   stop(): Promise<void>;
+  /** Leaves the server running, even as the last one: for whoever wants it to outlive this process. */
+  detach(): void;
   /** Makes the database unless it exists and gives its URL. */
   createDatabase(name: string): Promise<string>;
 }
@@ -177,6 +179,12 @@ function handleOf(home: string, running: Running, use: Use): EmbeddedPostgres {
     pid: running.pid,
     started: running.started,
     stop: () => (stopping ??= stop()),
+    detach: () => {
+      forget();
+      use.leave();
+      use.stopped();
+      stopping ??= Promise.resolve();
+    },
     createDatabase: (name) => createDatabase(running, name),
     [Symbol.asyncDispose]: () => handle.stop(),
   };

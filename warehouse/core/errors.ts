@@ -8,6 +8,8 @@ export const ERROR_CODES = {
   PROJECT_NOT_FOUND: { exit: 2, status: 500 },
   PORT_IN_USE: { exit: 3, status: 500 },
   POSTGRES_START_FAILED: { exit: 3, status: 500 },
+  SERVER_START_FAILED: { exit: 3, status: 500 },
+  TOOL_UNAVAILABLE: { exit: 3, status: 500 },
   DISK_FULL: { exit: 3, status: 507 },
   CANCELLED: { exit: 130, status: 499 },
   INTERNAL: { exit: 70, status: 500 },

@@ -11,6 +11,8 @@ import { describeObject, downloadObject, readObject, type StoredObject } from '.
 import { isAbsentObject, mapS3Error } from './s3-errors.ts';
 import { createObject, createObjectFromFile, type UploadOptions } from './s3-upload.ts';
 
+export type { S3Location, S3Patience } from './s3-connection.ts';
+
 /**
  * The lake in S3: AWS, MinIO, versitygw or any other server with conditional writes. A write that decides is a PUT with If-None-Match: *;
  * every object carries its SHA-256, and every read compares it. DuckDB reads local files, so objects come through a bounded cache.
