@@ -19,7 +19,12 @@ export function describeFailure(error: unknown): S3Failure {
   const system = facts['code'] ?? (first instanceof Error && 'code' in first ? first.code : undefined);
   const name = error instanceof Error ? error.name : undefined;
   const code = typeof system === 'string' && name !== undefined && !isServerWord(name, status) ? system : name;
-  return { code: code ?? 'Unknown', status, message: messageOf(first ?? error) };
+  const message = messageOf(first ?? error);
+  // HEAD is answered without a body, so without a word.
+  if (status !== undefined && (code === undefined || code.startsWith('Unknown') || /^\d+$/.test(code))) {
+    return { code: `HTTP ${status}`, status, message: '' };
+  }
+  return { code: code ?? 'Unknown', status, message };
 }
 
 /** An answer's error carries the server's code as its name. */
@@ -60,6 +65,7 @@ const TRANSIENT = new Set([
   'OperationAborted',
   // two writers of one key at the same moment: the loser is to ask again and learns who won
   'ConditionalRequestConflict',
+  'HTTP 409',
   // the bytes arrived damaged or cut
   'BadDigest',
   'IncompleteBody',
