@@ -238,6 +238,17 @@ test('unknown columns, values that do not fit and trees too large are refused', 
   }
 });
 
+test('a known tag spares the rows but never the question whose the ids are', async () => {
+  // Knows every tag, the one of the forbidden page too.
+  const knownTags = Object.assign([], { includes: () => true });
+  const mine = await serving.query('fct_transactions', ALICE, { ids: { account: [ALICE_ACCOUNT] } }, { knownTags });
+  assert.equal(mine.kind, 'unchanged');
+  await assert.rejects(
+    serving.query('fct_transactions', ALICE, { ids: { account: [BORIS_ACCOUNT] } }, { knownTags }),
+    (error) => isSluiceError(error, 'FORBIDDEN'),
+  );
+});
+
 test('ids asked from inside this process are checked like those from outside', async () => {
   await assert.rejects(serving.query('fct_transactions', ALICE, { ids: { account: [BORIS_ACCOUNT] } }), (error) =>
     isSluiceError(error, 'FORBIDDEN'),

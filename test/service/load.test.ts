@@ -8,7 +8,7 @@ import { eventually, startService } from './support/service.ts';
 
 const QUERY = '/api/analytics/datasets/fct_transactions/query';
 
-test('eight releases swapped under load fail no request and mix no two', async () => {
+test('five releases swapped under load fail no request and mix no two', async () => {
   const service = await startService();
   try {
     const releases: PinnedRelease[] = [];
@@ -33,8 +33,8 @@ test('eight releases swapped under load fail no request and mix no two', async (
         served += 1;
       }
     };
-    const clients = [client(), client(), client()];
-    for (let round = 0; round < 8; round += 1) {
+    const clients = [client(), client()];
+    for (let round = 0; round < 5; round += 1) {
       const next = releases[round % 2];
       assert.ok(next !== undefined);
       await service.serving.swap(next);
