@@ -49,7 +49,7 @@ async function buildAndPublish(
   try {
     const models: ModelReport[] = [];
     const tests = { passed: 0, warned: 0 };
-    if (build.toRun === 0) return { models, tests };
+    if (!build.needed) return { models, tests };
     for (const layer of ['silver', 'gold'] as const) {
       models.push(...(await activities.runModels({ buildId: build.buildId, layer })));
       for (const result of await activities.runTests({ buildId: build.buildId, layer })) {

@@ -8,6 +8,7 @@ import {
   reportProblem,
 } from './bind.ts';
 import { checkHeader, checkTests } from './check-header.ts';
+import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
 import { orderGraph, reach } from './graph.ts';
@@ -48,7 +49,7 @@ export async function compileProject({ files, bronzeTables }: CompileOptions): P
     const models = await compileModels(engine, parsed, bronze, macros, diagnostics);
     const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
     diagnostics.throwIfAny();
-    return { models, macros: macros.macros, sqlTests };
+    return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
   } finally {
     engine.close();
   }

@@ -285,6 +285,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         commits: bronze.commits,
         models: kept,
         datasets: toDatasets(project, states),
+        declarations: project.declarations,
         tests: results,
       };
     },
