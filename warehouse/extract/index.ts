@@ -5,6 +5,7 @@ export {
   extractBatch,
   type TableOutcome,
 } from './extract-batch.ts';
+export { inspectSource, type SourceInspection } from './inspect-source.ts';
 export { loadSources } from './load-sources.ts';
 export type { SourceDefinition, TableDefinition, TableMode } from './source-definition.ts';
 export {
@@ -14,4 +15,3 @@ export {
   type VerifyReport,
   verifySource,
 } from './verify-source.ts';
-export { inspectSource, type SourceInspection } from './inspect-source.ts';
