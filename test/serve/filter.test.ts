@@ -179,7 +179,7 @@ test('for any filter, page and owner the answer is that of plain SQL over a copy
         const all = await reference.runAndReadAll(
           `select transaction_id::varchar as id from rows_${caller.sub} where ${sqlOf(where)} order by transaction_id`,
         );
-        const expected = all.getRowObjectsJson().map((row) => String(row['id']));
+        const expected = all.getRowObjectsJson().map((row) => row['id'] as string);
         const answer = await answerOf(caller, { where, limit, offset, total: true });
         assert.deepEqual(answer.ids, expected.slice(offset, offset + limit));
         assert.equal(answer.hasMore, expected.length > offset + limit);
