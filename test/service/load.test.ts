@@ -8,7 +8,7 @@ import { eventually, startService } from './support/service.ts';
 
 const QUERY = '/api/analytics/datasets/fct_transactions/query';
 
-test('five releases swapped under load fail no request and mix no two', async () => {
+test('six releases swapped under load fail no request and mix no two', async () => {
   const service = await startService();
   try {
     const releases: PinnedRelease[] = [];
@@ -34,7 +34,7 @@ test('five releases swapped under load fail no request and mix no two', async ()
       }
     };
     const clients = [client(), client()];
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < 6; round += 1) {
       const next = releases[round % 2];
       assert.ok(next !== undefined);
       await service.serving.swap(next);
