@@ -1,251 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import pg from 'pg';
-import { schemaSql } from '../../demo/index.ts';
-import { type DuckDb, openDuckDb, type RowValue } from '../../warehouse/core/duckdb.ts';
+import { test } from 'node:test';
+import type { RowValue } from '../../warehouse/core/duckdb.ts';
 import { quoteLiteral } from '../../warehouse/core/quote.ts';
-import { type TestDatabase, testDatabase } from '../support/postgres.ts';
-import { createModelBuilder, type ModelBuilder } from './build-models.ts';
-import { dayAt, insertRows, LIFE_AS_OF, type Life, uuidOf, writeLives } from './random-lives.ts';
+import { builder, EUR, lifeOf, onPostgres, rowsOf, USD, withGold, writeExamples } from './examples.ts';
+import { dayAt, insertRows, LIFE_AS_OF, uuidOf } from './random-lives.ts';
 
-/** The definitions of domains.md §1 by example, one user per case: expected figures are written out by hand. */
-
-let database: TestDatabase;
-let builder: ModelBuilder;
-let dir: string;
-
-before(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'sluice-definitions-'));
-  database = await testDatabase();
-  await onPostgres(async (client) => void (await client.query(await schemaSql())));
-  builder = await createModelBuilder(database.url);
-});
-
-after(async () => {
-  await database.drop();
-  await rm(dir, { recursive: true, force: true });
-});
-
-async function onPostgres(work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  try {
-    await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
-let builds = 0;
-async function withGold(
-  asOf: string,
-  look: (db: DuckDb, failures: Readonly<Record<string, number>>) => Promise<void>,
-): Promise<void> {
-  builds += 1;
-  const goldPath = join(dir, `gold-${builds}.duckdb`);
-  const failures = await builder.build({ goldPath, asOf });
-  const db = await openDuckDb({ threads: 1 });
-  try {
-    await db.run(`attach ${quoteLiteral(goldPath)} as gold (read_only)`);
-    await look(db, failures);
-  } finally {
-    db.close();
-  }
-}
-
-const rowsOf = async (db: DuckDb, sql: string): Promise<RowValue[][]> =>
-  (await db.rows(sql)).map((row) => Object.values(row));
-
-const EUR = { connection: 9, kind: 'checking', currency: 'EUR', opened: -200, open: null, balance: 0 } as const;
-const USD = { ...EUR, currency: 'USD' } as const;
-
-function lifeOf(
-  accounts: Life['accounts'],
-  moves: readonly (readonly [account: number, day: number, amount: number, pending?: boolean])[],
-): Life {
-  return {
-    connections: [],
-    accounts,
-    transactions: moves.map(([account, day, amount, pending]) => ({
-      account,
-      day,
-      amount,
-      pending: pending ?? false,
-      merchant: null,
-      tags: [],
-    })),
-    tags: [],
-    snapshots: [],
-  };
-}
-
-/** Name of the case → the user's life, and the pairs expected among the positions of its transactions. */
-const TRANSFERS: Readonly<
-  Record<string, { readonly life: Life; readonly pairs: readonly (readonly [number, number])[] }>
-> = {
-  'the same day': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, -50],
-        [1, -5, 50],
-      ],
-    ),
-    pairs: [[0, 1]],
-  },
-  '3 days apart, money arriving first': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -2, -50],
-        [1, -5, 50],
-      ],
-    ),
-    pairs: [[0, 1]],
-  },
-  '4 days apart': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, -50],
-        [1, -1, 50],
-      ],
-    ),
-    pairs: [],
-  },
-  'across a month': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -10, -50],
-        [1, -7, 50],
-      ],
-    ),
-    pairs: [[0, 1]],
-  },
-  'another amount': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, -50],
-        [1, -5, 50.01],
-      ],
-    ),
-    pairs: [],
-  },
-  'the same sign': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, 50],
-        [1, -5, 50],
-      ],
-    ),
-    pairs: [],
-  },
-  'one account': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, -50],
-        [0, -5, 50],
-      ],
-    ),
-    pairs: [],
-  },
-  'two currencies': {
-    life: lifeOf(
-      [EUR, USD],
-      [
-        [0, -5, -50],
-        [1, -5, 50],
-      ],
-    ),
-    pairs: [],
-  },
-  'one leg pending': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, -50],
-        [1, -5, 50, true],
-      ],
-    ),
-    pairs: [],
-  },
-  'one leg later than the logical date': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, 0, -50],
-        [1, 1, 50],
-      ],
-    ),
-    pairs: [],
-  },
-  'amount 0': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -5, 0],
-        [1, -5, 0],
-      ],
-    ),
-    pairs: [],
-  },
-  'the nearer partner wins': {
-    life: lifeOf(
-      [EUR, EUR, EUR],
-      [
-        [0, -5, -50],
-        [1, -7, 50],
-        [2, -4, 50],
-      ],
-    ),
-    pairs: [[0, 2]],
-  },
-  'equally near, the earlier partner wins': {
-    life: lifeOf(
-      [EUR, EUR, EUR],
-      [
-        [0, -5, -50],
-        [1, -4, 50],
-        [2, -6, 50],
-      ],
-    ),
-    pairs: [[0, 2]],
-  },
-  // The earlier incoming leg has no other choice than the outgoing one, which prefers its neighbour of the same day.
-  'a partner that prefers another is not replaced': {
-    life: lifeOf(
-      [EUR, EUR],
-      [
-        [0, -6, -50],
-        [1, -7, 50],
-        [1, -6, 50],
-      ],
-    ),
-    pairs: [[0, 2]],
-  },
-  'three accounts in a chain': {
-    life: lifeOf(
-      [EUR, EUR, EUR],
-      [
-        [0, -9, -50],
-        [1, -7, 50],
-        [1, -6, -50],
-        [2, -6, 50],
-      ],
-    ),
-    pairs: [
-      [0, 1],
-      [2, 3],
-    ],
-  },
-};
+/** Balances, trends, spending and tags by example: expected figures are written out by hand. */
 
 test('every incremental model is refreshed by the users, accounts or keys that a change touches', () => {
   const rules = builder.project.models
@@ -267,76 +27,6 @@ test('every incremental model is refreshed by the users, accounts or keys that a
   for (const { name, refresh } of builder.project.models) {
     if (refresh.kind === 'partition') assert.deepEqual(refresh.others, {}, name);
   }
-});
-
-test('transfers are pairs that are each other’s best', async () => {
-  const cases = Object.entries(TRANSFERS);
-  await writeLives(
-    database.url,
-    cases.map(([, { life }]) => life),
-  );
-  await withGold(LIFE_AS_OF, async (db) => {
-    const legs = await rowsOf(
-      db,
-      `select transaction_id, transfer_transaction_id from gold.fct_transactions where direction = 'transfer'`,
-    );
-    const partnerOf = new Map(legs.map(([leg, partner]) => [leg, partner]));
-    for (const [index, [name, { life, pairs }]] of cases.entries()) {
-      const id = (position: number): string => uuidOf('transaction', index + 1, position);
-      const expected = new Map(pairs.flatMap(([a, b]) => [[a, b] as const, [b, a] as const]));
-      for (const position of life.transactions.keys()) {
-        const partner = expected.get(position);
-        assert.equal(
-          partnerOf.get(id(position)),
-          partner === undefined ? undefined : id(partner),
-          `${name}, row ${position}`,
-        );
-      }
-    }
-  });
-});
-
-test('of twins only the pair of lowest ids is a transfer, whichever account holds them', async () => {
-  const life = lifeOf(
-    [EUR, EUR, EUR],
-    [
-      [0, -5, -50],
-      [0, -5, -50],
-      [1, -5, 50],
-      [2, -5, 50],
-    ],
-  );
-  await writeLives(database.url, [life]);
-  const lowest = (positions: number[]): string => positions.map((n) => uuidOf('transaction', 1, n)).sort()[0] ?? '';
-  await withGold(LIFE_AS_OF, async (db) => {
-    assert.deepEqual(
-      await rowsOf(
-        db,
-        `select transaction_id, transfer_transaction_id from gold.fct_transactions where direction = 'transfer' and amount < 0`,
-      ),
-      [[lowest([0, 1]), lowest([2, 3])]],
-    );
-  });
-});
-
-test('thousands of equal bookings of one user are paired without comparing each with each', async () => {
-  // 2 × 20,000 equal amounts within a week: 400 million pairs, were they all looked at.
-  await writeLives(database.url, [lifeOf([EUR, EUR], [])]);
-  await onPostgres(async (client) => {
-    await client.query(
-      `insert into app.transactions (id, org_id, user_id, account_id, booking_date, amount, currency, description)
-       select gen_random_uuid(), 2, 1, (array[$1::uuid, $2::uuid])[n % 2 + 1], $3::date - n % 7, case when n % 2 = 0 then -5 else 5 end, 'EUR', 'coin'
-       from generate_series(1, 40000) as n`,
-      [uuidOf('account', 1, 0), uuidOf('account', 1, 1), LIFE_AS_OF],
-    );
-  });
-  const started = performance.now();
-  await withGold(LIFE_AS_OF, async (db) => {
-    assert.deepEqual(await rowsOf(db, `select count(*) from gold.fct_transactions where direction = 'transfer'`), [
-      [14n],
-    ]);
-  });
-  assert.ok(performance.now() - started < 60_000);
 });
 
 test('a balance history has every day, loses nothing booked, and measures drift', async () => {
@@ -363,7 +53,7 @@ test('a balance history has every day, loses nothing booked, and measures drift'
       { account: 1, day: -4, balance: -40 },
     ],
   };
-  await writeLives(database.url, [life]);
+  await writeExamples([life]);
   await withGold(LIFE_AS_OF, async (db, failures) => {
     const history = (n: number) =>
       rowsOf(
@@ -401,7 +91,7 @@ test('a balance history has every day, loses nothing booked, and measures drift'
 });
 
 test('a closing that comes after the logical date has not happened yet', async () => {
-  await writeLives(database.url, [lifeOf([{ ...EUR, opened: -5, open: 4 }], [])]);
+  await writeExamples([lifeOf([{ ...EUR, opened: -5, open: 4 }], [])]);
   const seen = (asOf: string, expected: RowValue[]) =>
     withGold(asOf, async (db) => {
       const found = await rowsOf(
@@ -431,7 +121,7 @@ test('monthly trends have every month, per currency, without transfers and pendi
       [2, -40, -12.34], // USD, 2026-01-29
     ],
   );
-  await writeLives(database.url, [moves]);
+  await writeExamples([moves]);
   await withGold(LIFE_AS_OF, async (db) => {
     const trends = await rowsOf(
       db,
@@ -570,7 +260,7 @@ test('spending counts in each of its tags, and without tags under none', async (
     ],
   );
   const tags = [[0, 1], [], [0], [0], [0], [1], []];
-  await writeLives(database.url, [
+  await writeExamples([
     {
       ...base,
       tags: ['rent', 'food', 'idle'],
@@ -607,7 +297,7 @@ test('spending counts in each of its tags, and without tags under none', async (
 
 test('the data tests name rows that cross users, organisations or currencies, and their links are not carried', async () => {
   const life = { ...lifeOf([EUR], [[0, -1, -10]]), tags: ['mine'] };
-  await writeLives(database.url, [life, life]);
+  await writeExamples([life, life]);
   await onPostgres(async (client) => {
     const theirs = { transaction_id: uuidOf('transaction', 1, 0), tag_id: uuidOf('tag', 2, 0) };
     await insertRows(client, 'transaction_tags', [{ org_id: 1, user_id: 2, ...theirs }]);
@@ -618,7 +308,7 @@ test('the data tests name rows that cross users, organisations or currencies, an
     assert.deepEqual(await rowsOf(db, 'select distinct uses from gold.dim_tags'), [[0n]]);
   });
 
-  await writeLives(database.url, [life, life]);
+  await writeExamples([life, life]);
   await onPostgres(async (client) => {
     await client.query(`update app.transactions set currency = 'CHF' where user_id = 1`);
     await client.query(`update app.accounts set org_id = 3 - org_id where user_id = 2`);
