@@ -23,7 +23,7 @@ export type CommandWork<Options> = (
 export interface CommandHost {
   readonly program: Command;
   /** Wraps work as a commander action. */
-  action<Options>(work: CommandWork<Options>): (...values: unknown[]) => Promise<void>;
+  readonly action: <Options>(work: CommandWork<Options>) => (...values: unknown[]) => Promise<void>;
 }
 
 export interface GlobalOptions {

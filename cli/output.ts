@@ -21,7 +21,7 @@ export interface Output {
 export function createOutput(options: { readonly json: boolean }): Output {
   return {
     json: options.json,
-    interactive: !options.json && process.stderr.isTTY === true,
+    interactive: !options.json && process.stderr.isTTY,
     line: (text = '') => {
       if (!options.json) process.stdout.write(`${text}\n`);
     },

@@ -118,7 +118,7 @@ const UNITS: Readonly<Record<ProgressEvent['stage'], string>> = {
   bronze: 'tables',
   silver: 'models',
   gold: 'models',
-  test: 'models and SQL tests',
+  test: 'checks',
   publish: 'releases',
   serve: 'engines',
   verify: 'tables',
@@ -145,9 +145,12 @@ function needsAttention(event: ProgressEvent): boolean {
   return event.stage === 'test' && event.state === 'finished' && !/^\d+ passed$/.test(event.note ?? '');
 }
 
+/** Rows of a view are counted by its tests only. */
+const isView = (event: ProgressEvent): boolean => event.note?.startsWith('view') ?? false;
+
 function formatEvent(event: ProgressEvent): string {
   const facts = [
-    event.rows === undefined ? undefined : `${formatCount(event.rows)} rows`,
+    event.rows === undefined || isView(event) ? undefined : `${formatCount(event.rows)} rows`,
     event.bytes === undefined || event.bytes === 0 ? undefined : formatBytes(event.bytes),
     event.ms === undefined ? undefined : formatDuration(event.ms),
     event.note,

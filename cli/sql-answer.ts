@@ -36,7 +36,7 @@ export async function readAnswer(db: DuckDb, sql: string, limit: number, signal?
       type === StatementType.SELECT ? `select * from (\n${text}\n) limit ${limit + 1}` : text,
     );
     const types = reader.columnTypes();
-    const rows = reader.convertRows<RowValue>(toRowValue) as RowValue[][];
+    const rows = reader.convertRows<RowValue>(toRowValue);
     return {
       columns: reader.columnNames().map((name, index) => ({ name, type: String(types[index]) })),
       rows: rows.slice(0, limit),

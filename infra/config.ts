@@ -144,27 +144,27 @@ export function loadConfig(
     const near = nearestOf(name, Object.keys(CONFIG_OPTIONS));
     problems.push(`${name}: no such option${near === undefined ? '' : `; did you mean ${near}?`}`);
   }
-  const read = <T>(name: OptionName): T => {
+  const read = <Name extends OptionName>(name: Name): z.output<(typeof CONFIG_OPTIONS)[Name]['schema']> => {
     const option = CONFIG_OPTIONS[name];
     const raw = values[name] === undefined || values[name] === '' ? option.default : values[name];
     const parsed = option.schema.safeParse(raw);
-    if (parsed.success) return parsed.data as T;
+    if (parsed.success) return parsed.data as never;
     const shown =
       name === 'SLUICE_JWT_SECRET' || name === 'SLUICE_SOURCE_URL' ? 'the value given' : JSON.stringify(raw);
     problems.push(`${name}: ${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
-    return undefined as T;
+    return undefined as never;
   };
   const config: Config = {
     projectDir: project,
     stateDir: join(project, '.sluice'),
-    sourceUrl: read<string>('SLUICE_SOURCE_URL'),
-    lakeDir: toFolder(project, read<string>('SLUICE_LAKE')),
-    cacheDir: toFolder(project, read<string>('SLUICE_CACHE')),
+    sourceUrl: read('SLUICE_SOURCE_URL'),
+    lakeDir: toFolder(project, read('SLUICE_LAKE')),
+    cacheDir: toFolder(project, read('SLUICE_CACHE')),
     logLevel: read('SLUICE_LOG_LEVEL'),
     threads: read('SLUICE_THREADS'),
     memoryMb: read('SLUICE_MEMORY_MB'),
-    statementTimeoutMs: read<number>('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
-    lockTimeoutMs: read<number>('SLUICE_LOCK_TIMEOUT_S') * 1000,
+    statementTimeoutMs: read('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
+    lockTimeoutMs: read('SLUICE_LOCK_TIMEOUT_S') * 1000,
     serve: {
       host: read('SLUICE_SERVE_HOST'),
       port: read('SLUICE_SERVE_PORT'),

@@ -8,7 +8,7 @@ import type { Config } from './config.ts';
 /** A folder of one process for clones, spools and spills: <cache>/work/<host>-<pid>-<random>. What a killed process left goes with the next one. */
 export interface WorkFolder {
   readonly dir: string;
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 const HOUR_MS = 3_600_000;
