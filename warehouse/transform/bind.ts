@@ -24,7 +24,7 @@ export async function createBronze(engine: SqlEngine, tables: readonly BronzeTab
   const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
   for (const { source, table, contract } of tables) {
-    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: duckdbType }));
+    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
     const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
     const current = [...own, ...meta.filter((column) => column.name !== '_op')];
     for (const [catalog, list] of [
