@@ -44,13 +44,21 @@ export async function readAnswer(db: DuckDb, sql: string, limit: number, signal?
     if (isSluiceError(error)) throw error;
     // A statement that writes fails where it is bound: the release is attached for reading.
     if (/read-only mode/.test(messageOf(error))) throw notReading(StatementType.INVALID, error);
-    throw new SluiceError('QUERY_INVALID', messageOf(error).trim(), {
+    throw new SluiceError('QUERY_INVALID', wordsOf(error), {
       remedy: 'Tables are bronze.<source>.<table>, silver.<table> and gold.<table>; as_of() is the logical date.',
       cause: error,
     });
   } finally {
     stop();
   }
+}
+
+/** DuckDB's message without what the bindings put before it. */
+function wordsOf(error: unknown): string {
+  return messageOf(error)
+    .replace(/^Failed to extract statements: /, '')
+    .replaceAll(/\n{2,}/g, '\n')
+    .trim();
 }
 
 function notOne(count: number): SluiceError {

@@ -20,7 +20,7 @@ const loadSchema = z.object({
   seed: z.coerce.number().int().min(0),
   reset: z.boolean().optional(),
 });
-const evolveSchema = z.object({ days: z.coerce.number().int().min(1).max(366), seed: z.coerce.number().int().min(0) });
+const evolveSchema = z.object({ days: z.coerce.number().int().min(1).max(366) });
 
 export function registerDemo({ program, action }: CommandHost): void {
   const demo = program
@@ -32,8 +32,6 @@ export function registerDemo({ program, action }: CommandHost): void {
     .option('--scale <factor>', 'how much data: 1 is about 20,000 rows, 100 about 2 million', '1')
     .option('--seed <number>', 'the same seed gives the same data', '1')
     .option('--reset', 'throw the demo’s Postgres data, lake and releases away first')
-    // What stands behind `evolve` is evolve's own.
-    .enablePositionalOptions()
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice demo\n  $ sluice demo --scale 10 --reset\n  $ sluice demo evolve --days 5',
@@ -60,9 +58,10 @@ export function registerDemo({ program, action }: CommandHost): void {
       }),
     );
 
+  // Commander gives `demo` every option that it knows, also behind `evolve`.
   demo.hook('preSubcommand', () => {
-    const given = ['scale', 'seed', 'reset'].find((name) => demo.getOptionValueSource(name) === 'cli');
-    if (given !== undefined) demo.error(`error: --${given} stands before evolve, which does not take it there`);
+    const foreign = ['scale', 'seed', 'reset'].find((name) => demo.getOptionValueSource(name) === 'cli');
+    if (foreign !== undefined) demo.error(`error: demo evolve takes no --${foreign}: it plays on what was loaded`);
   });
 
   demo
@@ -72,11 +71,10 @@ export function registerDemo({ program, action }: CommandHost): void {
       'Plays days as an application would: new rows, corrections, deletions, rows that arrive late, pending rows that are booked. Then runs the pipeline and shows what was carried.',
     )
     .option('--days <count>', 'how many days', '5')
-    .option('--seed <number>', 'the same seed plays the same days', '1')
     .addHelpText('after', '\nExamples:\n  $ sluice demo evolve\n  $ sluice demo evolve --days 30')
     .action(
       action(async (context, options) => {
-        const { days, seed } = parse(evolveSchema, options);
+        const { days } = parse(evolveSchema, options);
         const started = performance.now();
         const view = createProgressView(context.output);
         try {
@@ -85,7 +83,7 @@ export function registerDemo({ program, action }: CommandHost): void {
             if ((await demoState(url)) === undefined) {
               throw new SluiceError('USAGE', 'There is no demo data to play on.', { remedy: 'Run sluice demo first.' });
             }
-            return evolveDemo({ url, days, seed, onProgress: view.onProgress });
+            return evolveDemo({ url, days, onProgress: view.onProgress });
           });
           context.output.heading(`${evolved.days.length} more days of life, to ${evolved.asOf}`);
           context.output.line(
