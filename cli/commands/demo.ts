@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { z } from 'zod';
-import { demoState, evolveDemo, loadDemo } from '../../demo/index.ts';
+import { demoState, type EvolvedDay, type EvolvedDemo, evolveDemo, loadDemo } from '../../demo/index.ts';
 import { startEmbeddedPostgres } from '../../infra/postgres/index.ts';
-import { openProject, type Project, withSource } from '../../infra/project.ts';
+import { openProject, withSource } from '../../infra/project.ts';
 import { runProject } from '../../infra/run-project.ts';
 import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { EltResult } from '../../workflows/contract.ts';
@@ -43,14 +43,15 @@ export function registerDemo({ program, action }: CommandHost): void {
         const view = createProgressView(context.output);
         try {
           if (parsed.reset === true) await resetDemo(context);
-          const project = openProject(context.config, context.log);
-          const loaded = await withSource(
+          await withSource(
             context.config,
             context.log,
-            (url) => loadOnce(url, parsed, view),
+            async (url) => {
+              const loaded = await loadOnce(url, parsed, view);
+              await finishDemo(context, url, view, started, { loaded });
+            },
             view.onProgress,
           );
-          await finishDemo(context, project, view, started, { loaded });
         } finally {
           view.done();
         }
@@ -78,30 +79,40 @@ export function registerDemo({ program, action }: CommandHost): void {
         const started = performance.now();
         const view = createProgressView(context.output);
         try {
-          const project = openProject(context.config, context.log);
-          const evolved = await withSource(context.config, context.log, async (url) => {
-            if ((await demoState(url)) === undefined) {
-              throw new SluiceError('USAGE', 'There is no demo data to play on.', { remedy: 'Run sluice demo first.' });
-            }
-            return evolveDemo({ url, days, onProgress: view.onProgress });
-          });
-          context.output.heading(`${evolved.days.length} more days of life, to ${evolved.asOf}`);
-          context.output.line(
-            formatTable(evolved.days, [
-              { title: 'day', value: (day) => day.date },
-              { title: 'new', value: (day) => formatCount(day.inserted), align: 'right' },
-              { title: 'corrected', value: (day) => formatCount(day.updated), align: 'right' },
-              { title: 'deleted', value: (day) => formatCount(day.deleted), align: 'right' },
-              { title: 'late', value: (day) => formatCount(day.late), align: 'right' },
-            ]),
+          await withSource(
+            context.config,
+            context.log,
+            async (url) => {
+              const evolved = await evolve(url, days, view);
+              view.done();
+              context.output.heading(`${evolved.days.length} more days of life, to ${evolved.asOf}`);
+              context.output.line(formatDays(evolved.days));
+              await finishDemo(context, url, view, started, { evolved });
+            },
+            view.onProgress,
           );
-          await finishDemo(context, project, view, started, { evolved });
         } finally {
           view.done();
         }
         return undefined;
       }),
     );
+}
+
+async function evolve(url: string, days: number, view: ProgressView): Promise<EvolvedDemo> {
+  if ((await demoState(url)) === undefined)
+    throw new SluiceError('USAGE', 'There is no demo data to play on.', { remedy: 'Run sluice demo first.' });
+  return evolveDemo({ url, days, onProgress: view.onProgress });
+}
+
+function formatDays(days: readonly EvolvedDay[]): string {
+  return formatTable(days, [
+    { title: 'day', value: (day) => day.date },
+    { title: 'new', value: (day) => formatCount(day.inserted), align: 'right' },
+    { title: 'corrected', value: (day) => formatCount(day.updated), align: 'right' },
+    { title: 'deleted', value: (day) => formatCount(day.deleted), align: 'right' },
+    { title: 'late', value: (day) => formatCount(day.late), align: 'right' },
+  ]);
 }
 
 function parse<T>(schema: z.ZodType<T>, options: unknown): T {
@@ -160,13 +171,15 @@ async function resetDemo({ config, log }: CommandContext): Promise<void> {
   await rm(postgresDir, { recursive: true, force: true });
 }
 
+/** Runs the pipeline on the server that runs already, and shows what a user gets of it. */
 async function finishDemo(
   context: CommandContext,
-  project: Project,
+  sourceUrl: string,
   view: ProgressView,
   started: number,
   facts: Readonly<Record<string, unknown>>,
 ): Promise<void> {
+  const project = openProject({ ...context.config, sourceUrl }, context.log);
   const result: EltResult = await runProject(
     project,
     { steps: 'all' },
