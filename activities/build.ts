@@ -61,7 +61,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         ...(request.fullRefresh && { fullRefresh: true }),
       });
       const buildId = randomUUID();
-      if (plan.toRun === 0) return { buildId, toRun: 0, total: plan.steps.length };
+      if (!plan.needed) return { buildId, needed: false, toRun: 0, total: plan.steps.length };
       const dir = join(dependencies.workDir, `build-${buildId}`);
       await mkdir(dir, { recursive: true });
       try {
@@ -90,7 +90,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         await rm(dir, { recursive: true, force: true });
         throw error;
       }
-      return { buildId, toRun: plan.toRun, total: plan.steps.length };
+      return { buildId, needed: true, toRun: plan.toRun, total: plan.steps.length };
     },
 
     async runModels({ buildId, layer }) {
@@ -130,8 +130,11 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       const open = builds.get(buildId);
       if (open === undefined) return;
       builds.delete(buildId);
-      await open.build.abort();
-      await rm(open.dir, { recursive: true, force: true });
+      try {
+        await open.build.abort();
+      } finally {
+        await rm(open.dir, { recursive: true, force: true });
+      }
     },
   };
 }

@@ -46,7 +46,9 @@ export interface OpenBuildRequest {
 
 export interface BuildHandle {
   readonly buildId: string;
-  /** Models that will run; 0 means the current release already holds this. */
+  /** False when the current release already holds all of this: nothing was opened. */
+  readonly needed: boolean;
+  /** Models that will run. */
   readonly toRun: number;
   readonly total: number;
 }

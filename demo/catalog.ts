@@ -179,7 +179,7 @@ export interface Bill {
 }
 
 export const BILLS: readonly Bill[] = [
-  { category: 'rent', merchant: 'Wohnbau eG', amount: 910, dayOfMonth: 1, every: 1, varies: 0 },
+  { category: 'rent', merchant: 'Wohnbau eG', amount: 910, dayOfMonth: 29, every: 1, varies: 0 },
   { category: 'utilities', merchant: 'Stadtwerke', amount: 84, dayOfMonth: 5, every: 1, varies: 0.25 },
   { category: 'utilities', merchant: 'Wasser & Wärme', amount: 61, dayOfMonth: 12, every: 2, varies: 0.3 },
   { category: 'subscriptions', merchant: 'Fernklang Mobil', amount: 19.99, dayOfMonth: 8, every: 1, varies: 0 },

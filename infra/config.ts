@@ -4,7 +4,8 @@ import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { SluiceError } from '../warehouse/core/errors.ts';
+import { messageOf, SluiceError } from '../warehouse/core/errors.ts';
+import { nearestOf } from '../warehouse/core/nearest.ts';
 
 /**
  * The one place that reads the environment. Values come from the process, then from the project's .env file, then from the defaults here.
@@ -13,15 +14,23 @@ import { SluiceError } from '../warehouse/core/errors.ts';
 
 const S3_URL = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?$/;
 
-const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const whole = (min: number, max: number) =>
+  z.string().transform((text, context) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text.trim()) && value >= min && value <= max) return value;
+    context.addIssue(`is not a whole number from ${min} to ${max}`);
+    return z.NEVER;
+  });
+
+const isSourceUrl = (text: string): boolean =>
+  text === 'embedded' || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text));
 
 /** Every option: its schema, default, unit and meaning. */
 export const CONFIG_OPTIONS = {
   SLUICE_SOURCE_URL: {
-    schema: z.union([
-      z.literal('embedded'),
-      z.string().regex(/^postgres(ql)?:\/\//, 'must be "embedded" or begin with postgres://'),
-    ]),
+    schema: z
+      .string()
+      .refine(isSourceUrl, 'is neither "embedded" nor a URL such as postgres://user:password@host:5432/database'),
     default: 'embedded',
     describe:
       'Postgres to extract from: a postgres:// URL, or `embedded` for the project’s own Postgres in .sluice/postgres, started when needed.',
@@ -32,7 +41,7 @@ export const CONFIG_OPTIONS = {
       .min(1)
       .refine(
         (url) => !/^[a-z0-9+.-]+:\/\//i.test(url) || url.startsWith('file://') || S3_URL.test(url),
-        'must be a folder, a file:// URL or s3://bucket/prefix',
+        'is neither a folder nor a file:// URL nor s3://bucket/prefix',
       ),
     default: '.sluice/lake',
     describe:
@@ -41,7 +50,7 @@ export const CONFIG_OPTIONS = {
   SLUICE_S3_ENDPOINT: {
     schema: z
       .string()
-      .regex(/^https?:\/\/[^/]+\/?$/, 'must be http://host:port or https://host:port')
+      .regex(/^https?:\/\/[^/]+\/?$/, 'is not http://host:port or https://host:port')
       .optional(),
     default: undefined,
     describe: 'URL of the S3 server, such as http://127.0.0.1:9000. Unset: AWS.',
@@ -64,7 +73,7 @@ export const CONFIG_OPTIONS = {
     describe: 'Secret of the access key.',
   },
   SLUICE_S3_FORCE_PATH_STYLE: {
-    schema: z.enum(['true', 'false']).optional(),
+    schema: z.enum(['true', 'false'], { error: 'is neither true nor false' }).optional(),
     default: undefined,
     describe:
       'Whether the bucket is named in the path (`true`) or in the host name (`false`) of requests. Unset: `true` with SLUICE_S3_ENDPOINT, else `false`.',
@@ -81,7 +90,9 @@ export const CONFIG_OPTIONS = {
       'Bound of the local copies of a lake in S3, in MB; files in use are kept beyond it. Fetched releases and a running build come on top.',
   },
   SLUICE_LOG_LEVEL: {
-    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']),
+    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace'], {
+      error: 'is none of silent, error, warn, info, debug, trace',
+    }),
     default: 'warn',
     describe: 'How much to log, as JSON lines on standard error.',
   },
@@ -112,7 +123,7 @@ export const CONFIG_OPTIONS = {
     describe: 'Port the service listens on; 0 takes a free one.',
   },
   SLUICE_JWT_SECRET: {
-    schema: z.string().min(32, 'must have at least 32 characters').optional(),
+    schema: z.string().min(32, 'has fewer than 32 characters').optional(),
     default: undefined,
     describe:
       'Secret that signs bearer tokens (HS256), at least 32 characters. Unset: a development secret in .sluice/jwt-secret, accepted on loopback addresses only.',
@@ -130,6 +141,9 @@ export const CONFIG_OPTIONS = {
 } as const;
 
 export type OptionName = keyof typeof CONFIG_OPTIONS;
+
+/** The checked value of an option. */
+type ReadOption = <Name extends OptionName>(name: Name) => z.output<(typeof CONFIG_OPTIONS)[Name]['schema']>;
 
 export type LakeConfig =
   | { readonly kind: 'folder'; readonly dir: string; readonly url: string }
@@ -185,28 +199,31 @@ export function loadConfig(
   const unknown = Object.keys(values).filter(
     (name) => name.startsWith('SLUICE_') && !(name in CONFIG_OPTIONS) && !name.startsWith('SLUICE_TEST_'),
   );
-  for (const name of unknown) problems.push(`${name}: no such option`);
-  const read = <T>(name: OptionName): T => {
+  for (const name of unknown) {
+    const near = nearestOf(name, Object.keys(CONFIG_OPTIONS));
+    problems.push(`${name}: no such option${near === undefined ? '' : `; did you mean ${near}?`}`);
+  }
+  const read: ReadOption = (name) => {
     const option = CONFIG_OPTIONS[name];
     const raw = values[name] === undefined || values[name] === '' ? option.default : values[name];
     const parsed = option.schema.safeParse(raw);
-    if (parsed.success) return parsed.data as T;
+    if (parsed.success) return parsed.data as never;
     const shown = SECRETS.has(name) ? 'the value given' : JSON.stringify(raw);
     problems.push(`${name}: ${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
-    return undefined as T;
+    return undefined as never;
   };
   const config: Config = {
     projectDir: project,
     stateDir: join(project, '.sluice'),
-    sourceUrl: read<string>('SLUICE_SOURCE_URL'),
+    sourceUrl: read('SLUICE_SOURCE_URL'),
     lake: readLake(project, read, problems),
-    cacheDir: toFolder(project, read<string>('SLUICE_CACHE')),
-    cacheBytes: read<number>('SLUICE_CACHE_MB') * 1024 * 1024,
+    cacheDir: toFolder(project, read('SLUICE_CACHE')),
+    cacheBytes: read('SLUICE_CACHE_MB') * 1024 * 1024,
     logLevel: read('SLUICE_LOG_LEVEL'),
     threads: read('SLUICE_THREADS'),
     memoryMb: read('SLUICE_MEMORY_MB'),
-    statementTimeoutMs: read<number>('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
-    lockTimeoutMs: read<number>('SLUICE_LOCK_TIMEOUT_S') * 1000,
+    statementTimeoutMs: read('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
+    lockTimeoutMs: read('SLUICE_LOCK_TIMEOUT_S') * 1000,
     serve: {
       host: read('SLUICE_SERVE_HOST'),
       port: read('SLUICE_SERVE_PORT'),
@@ -236,13 +253,14 @@ const SECRETS: ReadonlySet<string> = new Set([
   'SLUICE_S3_SECRET_ACCESS_KEY',
 ]);
 
-function readLake(project: string, read: <T>(name: OptionName) => T, problems: string[]): LakeConfig {
-  const url = read<string | undefined>('SLUICE_LAKE') ?? '';
-  const endpoint = read<string | undefined>('SLUICE_S3_ENDPOINT');
-  const region = read<string | undefined>('SLUICE_S3_REGION');
-  const accessKeyId = read<string | undefined>('SLUICE_S3_ACCESS_KEY_ID');
-  const secretAccessKey = read<string | undefined>('SLUICE_S3_SECRET_ACCESS_KEY');
-  const pathStyle = read<'true' | 'false' | undefined>('SLUICE_S3_FORCE_PATH_STYLE');
+function readLake(project: string, read: ReadOption, problems: string[]): LakeConfig {
+  // undefined after a problem that was told already
+  const url: string = read('SLUICE_LAKE') ?? '';
+  const endpoint = read('SLUICE_S3_ENDPOINT');
+  const region = read('SLUICE_S3_REGION');
+  const accessKeyId = read('SLUICE_S3_ACCESS_KEY_ID');
+  const secretAccessKey = read('SLUICE_S3_SECRET_ACCESS_KEY');
+  const pathStyle = read('SLUICE_S3_FORCE_PATH_STYLE');
   if ((accessKeyId === undefined) !== (secretAccessKey === undefined)) {
     const [present, absent] =
       accessKeyId === undefined ? ['SECRET_ACCESS_KEY', 'ACCESS_KEY_ID'] : ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY'];
@@ -255,7 +273,7 @@ function readLake(project: string, read: <T>(name: OptionName) => T, problems: s
   }
   const [, bucket = '', prefix = ''] = match;
   if (prefix.split('/').some((segment) => segment === '.' || segment === '..' || (segment === '' && prefix !== ''))) {
-    problems.push(`SLUICE_LAKE: ${JSON.stringify(url)} must be s3://bucket/prefix with plain names in the prefix`);
+    problems.push(`SLUICE_LAKE: ${JSON.stringify(url)} has more than plain names in its prefix`);
   }
   return {
     kind: 's3',
@@ -296,7 +314,15 @@ function toFolder(project: string, value: string | undefined): string {
 }
 
 function readDotEnv(path: string): Record<string, string | undefined> {
-  return existsSync(path) ? parseEnv(readFileSync(path, 'utf8')) : {};
+  if (!existsSync(path)) return {};
+  try {
+    return parseEnv(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new SluiceError('CONFIG_INVALID', `${path} cannot be read: ${messageOf(error)}.`, {
+      remedy: 'Make it a text file of lines NAME=value that this user may read, or remove it.',
+      cause: error,
+    });
+  }
 }
 
 function definedOnly(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {

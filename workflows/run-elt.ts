@@ -49,7 +49,7 @@ async function buildAndPublish(
   try {
     const models: ModelReport[] = [];
     const tests = { passed: 0, warned: 0 };
-    if (build.toRun === 0) return { models, tests };
+    if (!build.needed) return { models, tests };
     for (const layer of ['silver', 'gold'] as const) {
       models.push(...(await activities.runModels({ buildId: build.buildId, layer })));
       for (const result of await activities.runTests({ buildId: build.buildId, layer })) {
@@ -61,6 +61,15 @@ async function buildAndPublish(
     published = true;
     return { models, tests, release };
   } finally {
-    if (!published) await runtime.cleanup(() => activities.abortBuild({ buildId: build.buildId }));
+    if (!published) await abandon(runtime, build.buildId);
+  }
+}
+
+/** Throws the clones away. That this fails must not hide why the build did; what it leaves goes with the next run. */
+async function abandon(runtime: PipelineRuntime, buildId: string): Promise<void> {
+  try {
+    await runtime.cleanup(() => runtime.activities.abortBuild({ buildId }));
+  } catch (error) {
+    runtime.log('the clones of the build could not be removed', { buildId, code: runtime.codeOf(error) });
   }
 }

@@ -41,7 +41,9 @@ export function registerPlan({ program, action }: CommandHost): void {
           as_of: plan.asOf,
           base_release: previous?.number ?? 0,
           commits: bronze.commits,
+          needed: plan.needed,
           to_run: plan.toRun,
+          declarations_changed: plan.declarationsChanged,
           steps: plan.steps,
         });
         output.line(
@@ -50,8 +52,16 @@ export function registerPlan({ program, action }: CommandHost): void {
         const shown = plan.steps.filter((step) => step.action !== 'unchanged');
         if (shown.length > 0) output.line(`\n${formatSteps(shown)}`);
         const unchanged = plan.steps.length - shown.length;
+        if (plan.declarationsChanged)
+          output.line('\nTests, owners, datasets or descriptions changed: everything is tested and published again.');
+        const todo =
+          plan.toRun > 0
+            ? `${formatCount(plan.toRun)} to run`
+            : plan.needed
+              ? 'No model to run, a release to publish'
+              : 'Nothing to do';
         output.line(
-          `\n${plan.toRun === 0 ? 'Nothing to do' : `${formatCount(plan.toRun)} to run`}, ${formatCount(unchanged)} unchanged. ${plan.toRun === 0 ? '' : 'sluice build carries it out.'}`.trimEnd(),
+          `\n${todo}, ${formatCount(unchanged)} unchanged.${plan.needed ? ' sluice build carries it out.' : ''}`,
         );
         return undefined;
       }),

@@ -1,4 +1,4 @@
-import type { SourceDefinition } from '../../warehouse/extract/source-definition.ts';
+import type { SourceDefinition } from '../../warehouse/extract/index.ts';
 
 /** Personal finance: what people own, spend and plan. Every table carries org_id, and user_id where the rows are a user's. */
 export const app = {

@@ -23,7 +23,7 @@ export function openTestReleases(dir: string, store: ObjectStore = createFolderS
 }
 
 export function contentOf(asOf: string): ReleaseContent {
-  return { format: 1, asOf, commits: { app: 1 }, models: [], datasets: [], tests: [] };
+  return { format: 1, asOf, commits: { app: 1 }, models: [], datasets: [], declarations: '', tests: [] };
 }
 
 /** Files whose bytes name the release, both halves of one moment. */

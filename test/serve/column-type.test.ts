@@ -109,7 +109,7 @@ test('whatever fits, DuckDB casts without an error and without rounding', async 
         prepared.bind([fitted]);
         const [row] = await (await prepared.run()).getRowObjectsJson();
         prepared.destroySync();
-        const value = String(row?.['value']);
+        const value = row?.['value'] as string;
         if (type.kind === 'integer') assert.equal(value, fitted);
         if (type.kind === 'decimal') assert.equal(trimmed(value), trimmed(fitted));
         if (type.kind === 'uuid' || type.kind === 'date') assert.equal(value, fitted);

@@ -179,7 +179,7 @@ test('for any filter, page and owner the answer is that of plain SQL over a copy
         const all = await reference.runAndReadAll(
           `select transaction_id::varchar as id from rows_${caller.sub} where ${sqlOf(where)} order by transaction_id`,
         );
-        const expected = all.getRowObjectsJson().map((row) => String(row['id']));
+        const expected = all.getRowObjectsJson().map((row) => row['id'] as string);
         const answer = await answerOf(caller, { where, limit, offset, total: true });
         assert.deepEqual(answer.ids, expected.slice(offset, offset + limit));
         assert.equal(answer.hasMore, expected.length > offset + limit);
@@ -236,6 +236,17 @@ test('unknown columns, values that do not fit and trees too large are refused', 
       isSluiceError(error, 'QUERY_INVALID'),
     );
   }
+});
+
+test('a known tag spares the rows but never the question whose the ids are', async () => {
+  // Knows every tag, the one of the forbidden page too.
+  const knownTags = Object.assign([], { includes: () => true });
+  const mine = await serving.query('fct_transactions', ALICE, { ids: { account: [ALICE_ACCOUNT] } }, { knownTags });
+  assert.equal(mine.kind, 'unchanged');
+  await assert.rejects(
+    serving.query('fct_transactions', ALICE, { ids: { account: [BORIS_ACCOUNT] } }, { knownTags }),
+    (error) => isSluiceError(error, 'FORBIDDEN'),
+  );
 });
 
 test('ids asked from inside this process are checked like those from outside', async () => {

@@ -8,7 +8,7 @@ import { eventually, startService } from './support/service.ts';
 
 const QUERY = '/api/analytics/datasets/fct_transactions/query';
 
-test('eight releases swapped under load fail no request and mix no two', async () => {
+test('six releases swapped under load fail no request and mix no two', async () => {
   const service = await startService();
   try {
     const releases: PinnedRelease[] = [];
@@ -18,30 +18,30 @@ test('eight releases swapped under load fail no request and mix no two', async (
       'swap-2': 'label2',
       [service.pinned.release.version]: 'first',
     };
-    let stop = false;
+    const end = new AbortController();
     let served = 0;
     const seen = new Set<unknown>();
     const client = async (): Promise<void> => {
-      while (!stop) {
+      while (!end.signal.aborted) {
         const { status, json, text } = await service.get(`${QUERY}?limit=200&total=true`, ALICE);
         assert.equal(status, 200, text.slice(0, 300));
         assert.equal(json['total'], 1_000);
         const label = labels[String(json['release'])];
         for (const row of json.data ?? [])
-          assert.ok(row['description'] === null || String(row['description']).startsWith(`${label} `));
+          assert.ok(row['description'] === null || (row['description'] as string).startsWith(`${label} `));
         seen.add(json['release']);
         served += 1;
       }
     };
-    const clients = [client(), client(), client()];
-    for (let round = 0; round < 8; round += 1) {
+    const clients = [client(), client()];
+    for (let round = 0; round < 6; round += 1) {
       const next = releases[round % 2];
       assert.ok(next !== undefined);
       await service.serving.swap(next);
       const before = served;
       await eventually(() => served > before, 10_000, 'requests are answered between swaps');
     }
-    stop = true;
+    end.abort();
     await Promise.all(clients);
     assert.equal(seen.size, 3);
     assert.equal(service.serving.release().version, 'swap-2');
@@ -136,7 +136,10 @@ test('a tenant that floods the service waits for itself; another is answered mea
     assert.ok((times.toSorted((a, b) => a - b)[18] ?? 0) < 1_500, `p95 ${times.join(' ')}`);
     const replies = await Promise.all(flood);
     const statuses = Map.groupBy(replies, (reply) => reply.status);
-    assert.deepEqual([...statuses.keys()].sort(), [429, 503, 504]);
+    assert.deepEqual(
+      [...statuses.keys()].toSorted((a, b) => a - b),
+      [429, 503, 504],
+    );
     assert.ok((statuses.get(429)?.length ?? 0) >= 40);
     for (const reply of [...(statuses.get(429) ?? []), ...(statuses.get(503) ?? [])])
       assert.match(reply.headers.get('retry-after') ?? '', /^\d+$/);
@@ -150,10 +153,10 @@ test('a tenant that floods the service waits for itself; another is answered mea
 test('an engine killed again and again under load gives answers or errors to retry, and no short or wrong answer', async () => {
   const service = await startService();
   try {
-    let stop = false;
+    const end = new AbortController();
     const statuses = new Map<number, number>();
     const client = async (): Promise<void> => {
-      while (!stop) {
+      while (!end.signal.aborted) {
         const reply = await service.get(`${QUERY}?limit=10000&total=true`, BORIS);
         statuses.set(reply.status, (statuses.get(reply.status) ?? 0) + 1);
         if (reply.status === 200)
@@ -175,7 +178,7 @@ test('an engine killed again and again under load gives answers or errors to ret
       const pid = service.serving.load().enginePid;
       if (pid !== undefined) process.kill(pid, 'SIGKILL');
     }
-    stop = true;
+    end.abort();
     await Promise.all(clients);
     assert.ok((statuses.get(503) ?? 0) > 0, 'some requests were in flight');
   } finally {

@@ -293,7 +293,7 @@ test('NDJSON and CSV hold the rows of the JSON page', async () => {
     rows.slice(1),
     page.json.data?.map((row) =>
       names.map((name) =>
-        row[name] === null ? '' : typeof row[name] === 'object' ? JSON.stringify(row[name]) : String(row[name]),
+        row[name] === null ? '' : typeof row[name] === 'string' ? row[name] : JSON.stringify(row[name]),
       ),
     ),
   );
@@ -322,7 +322,7 @@ test('the OpenAPI document describes what is served, and real answers fit its ro
   assert.equal(json['openapi'], '3.1.0');
   const paths = json['paths'] as Record<string, { get?: { parameters?: { name: string }[] } }>;
   assert.deepEqual(
-    paths[`${QUERY}`]?.get?.parameters?.map((parameter) => parameter.name),
+    paths[QUERY]?.get?.parameters?.map((parameter) => parameter.name),
     ['start_date', 'end_date', 'account_ids', 'tag_ids', 'limit', 'offset', 'total', 'format'],
   );
   assert.equal(paths['/api/analytics/refresh'], undefined);

@@ -20,9 +20,9 @@ function encode(value: unknown): string {
   return Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 }
 
-function token(header: unknown, payload: unknown, secret: string | undefined = SECRET): string {
+function token(header: unknown, payload: unknown, secret: string | undefined = SECRET, digest = 'sha256'): string {
   const signed = `${encode(header)}.${encode(payload)}`;
-  return `${signed}.${secret === undefined ? '' : createHmac('sha256', secret).update(signed).digest('base64url')}`;
+  return `${signed}.${secret === undefined ? '' : createHmac(digest, secret).update(signed).digest('base64url')}`;
 }
 
 async function ask(authorization: string): Promise<Reply> {
@@ -78,6 +78,8 @@ test('refuses forged tokens: no algorithm, another algorithm, another secret, an
     await refused(`Bearer ${token({ ...HS256, alg }, claims())}`, `alg ${alg} signed`);
   }
   await refused(`Bearer ${token({ alg: 'none' }, claims(), undefined)}`, 'alg none, empty signature');
+  await refused(`Bearer ${token({ alg: 'HS384' }, claims(), SECRET, 'sha384')}`, 'rightly signed with HS384');
+  await refused(`Bearer ${token({ alg: 'HS512' }, claims(), SECRET, 'sha512')}`, 'rightly signed with HS512');
   await refused(`Bearer ${token(HS256, claims(), 'another secret that is long enough too')}`, 'another secret');
   const [header, , signature] = token(HS256, claims()).split('.');
   await refused(`Bearer ${header}.${encode({ ...claims(), org_id: '2', sub: '21' })}.${signature}`, 'edited payload');
@@ -97,7 +99,7 @@ test('refuses expired tokens, tokens of the future and tokens without an end', a
   const { exp: _exp, ...endless } = claims();
   await refused(`Bearer ${token(HS256, endless)}`, 'no exp');
   for (const exp of ['9999999999', null, true, {}, Number.NaN])
-    await refused(`Bearer ${token(HS256, { ...claims(), exp })}`, `exp ${String(exp)}`);
+    await refused(`Bearer ${token(HS256, { ...claims(), exp })}`, `exp ${JSON.stringify(exp)}`);
 });
 
 test('refuses tokens whose claims are missing or not texts', async () => {

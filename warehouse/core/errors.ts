@@ -11,6 +11,7 @@ export const ERROR_CODES = {
   SERVER_START_FAILED: { exit: 3, status: 500 },
   TOOL_UNAVAILABLE: { exit: 3, status: 500 },
   DISK_FULL: { exit: 3, status: 507 },
+  STEP_TIMEOUT: { exit: 3, status: 504 },
   CANCELLED: { exit: 130, status: 499 },
   INTERNAL: { exit: 70, status: 500 },
   // source

@@ -44,6 +44,8 @@ export interface ReleaseContent {
   readonly commits: Readonly<Record<string, number>>;
   readonly models: readonly ModelState[];
   readonly datasets: readonly Dataset[];
+  /** Hash of tests, owners, datasets and descriptions; a build publishes again when the project's moves. */
+  readonly declarations: string;
   readonly tests: readonly TestResult[];
 }
 

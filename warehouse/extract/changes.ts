@@ -80,7 +80,13 @@ export async function writeChanges(
   db: DuckDb,
   querySql: string,
   contract: TableContract,
-  options: { readonly path: string; readonly commit: number; readonly offset: number; readonly extractedAt: string },
+  options: {
+    readonly path: string;
+    readonly commit: number;
+    readonly offset: number;
+    readonly extractedAt: string;
+    readonly rowGroupRows: number;
+  },
 ): Promise<DraftFile | undefined> {
   const columns = contract.columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const firstSeq = firstSeqOf(options.commit) + BigInt(options.offset);
@@ -88,7 +94,7 @@ export async function writeChanges(
     `copy (select ${columns}, _op, ${firstSeq}::bigint + row_number() over () - 1 as _seq,
                   ${quoteLiteral(options.extractedAt)}::timestamptz as _extracted_at
              from (${querySql}))
-       to ${quoteLiteral(options.path)} (format parquet, compression zstd, row_group_size 122880)`,
+       to ${quoteLiteral(options.path)} (format parquet, compression zstd, row_group_size ${options.rowGroupRows})`,
   );
   return describeFile(db, options.path, contract);
 }

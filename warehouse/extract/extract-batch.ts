@@ -105,10 +105,13 @@ export async function extractBatch(options: ExtractOptions): Promise<ExtractedBa
         threads,
         tempDirectory: temp,
       });
+      const interrupt = (): void => db.connection.interrupt();
+      options.signal?.addEventListener('abort', interrupt, { once: true });
       let read: Pick<ExtractedBatch, 'drafts' | 'tables'>;
       try {
         read = await extractSources({ options, limits, session, db, open, batch, dir });
       } finally {
+        options.signal?.removeEventListener('abort', interrupt);
         db.close();
       }
       await session.rows('commit');
@@ -180,7 +183,7 @@ async function extractOne(
     const proof = table.definition.mode === 'cursor' ? await proveCursor(session, table, guard.timeline) : null;
     const before = state.tables[table.table]?.watermark ?? null;
     const plan = planRead({ table, known, before, lastClock: state.snapshot?.at ?? null, guard, proof });
-    const { spoolBytes } = limits;
+    const { spoolBytes, memoryMb } = limits;
     const result = await extractTable({
       session,
       db,
@@ -192,6 +195,7 @@ async function extractOne(
       offset,
       dir,
       spoolBytes,
+      memoryMb,
       onProgress,
     });
     const ops = (op: string): number => result.draft.files.reduce((sum, file) => sum + (file.ops[op] ?? 0), 0);

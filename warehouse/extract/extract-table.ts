@@ -25,6 +25,8 @@ export interface TableJob {
   readonly offset: number;
   readonly dir: string;
   readonly spoolBytes: number;
+  /** DuckDB's memory limit. */
+  readonly memoryMb: number;
   readonly onProgress: OnProgress;
 }
 
@@ -67,11 +69,11 @@ async function readAll(job: TableJob): Promise<ReadResult> {
   const { db, table } = job;
   const files: DraftFile[] = [];
   let offset = job.offset;
-  const rows = await forEachSpool(job, async (spool) => {
+  const { rows } = await forEachSpool(job, async (spool) => {
     const path = join(job.dir, `${job.table.oid}-${files.length}.parquet`);
     const query = `select *, 'read' as _op from (${spoolRowsSql(table.contract, spool)})`;
     await parseOrName(db, nameOf(table), table.contract, spool, async () => {
-      const file = await writeChanges(db, query, table.contract, seqOptions(job, path, offset));
+      const file = await writeChanges(db, query, table.contract, fileOptions(job, path, offset, spool));
       if (file === undefined) return;
       files.push(file);
       offset += file.rows;
@@ -92,7 +94,8 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
   const { contract } = table;
   if (known === undefined) throw new Error(`${nameOf(table)} has no state to compare with`);
   await createIncoming(db, contract);
-  const rows = await forEachSpool(job, (spool) => loadSpool(db, nameOf(table), contract, spool));
+  const read = await forEachSpool(job, (spool) => loadSpool(db, nameOf(table), contract, spool));
+  const { rows } = read;
   const [loaded] = await db.rows<{ n: bigint }>('select count(*) as n from incoming');
   if (loaded?.n !== BigInt(rows)) throw new Error(`${nameOf(table)}: ${rows} rows were copied and ${loaded?.n} loaded`);
   const newestCursor = await newestCursorIn(job, 'incoming');
@@ -103,18 +106,21 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
       db,
       "select *, 'read' as _op from incoming",
       contract,
-      seqOptions(job, path, job.offset),
+      fileOptions(job, path, job.offset, read),
     );
     return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: true };
   }
   if (!table.keyProven) await checkKey(db, nameOf(table), contract.key, 'incoming');
   const query = differencesSql(known, contract, plan.how === 'whole');
-  const file = await writeChanges(db, query, contract, seqOptions(job, path, job.offset));
+  const file = await writeChanges(db, query, contract, fileOptions(job, path, job.offset, read));
   return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: false };
 }
 
-/** Copies the table out; each finished spool file is worked on while the next one fills. Returns the number of rows. */
-async function forEachSpool(job: TableJob, work: (spool: SpoolFile) => Promise<void>): Promise<number> {
+/** Copies the table out; each finished spool file is worked on while the next one fills. Returns how much it was. */
+async function forEachSpool(
+  job: TableJob,
+  work: (spool: SpoolFile) => Promise<void>,
+): Promise<{ readonly rows: number; readonly bytes: number }> {
   const item = `${job.table.source}.${job.table.table}`;
   const totalRows =
     job.plan.how === 'whole' && job.table.estimatedRows >= 0 ? { totalRows: job.table.estimatedRows } : {};
@@ -124,11 +130,13 @@ async function forEachSpool(job: TableJob, work: (spool: SpoolFile) => Promise<v
     onRows: (rows, bytes) => job.onProgress({ stage: 'extract', item, state: 'running', rows, bytes, ...totalRows }),
   });
   let rows = 0;
+  let bytes = 0;
   let pending = Promise.resolve();
   try {
     for await (const spool of spools) {
       await pending;
       rows += spool.rows;
+      bytes += spool.bytes;
       pending = work(spool);
       pending.catch(() => undefined); // awaited below or in the next turn
     }
@@ -137,7 +145,7 @@ async function forEachSpool(job: TableJob, work: (spool: SpoolFile) => Promise<v
     await pending.catch(() => undefined);
   }
   await pending;
-  return rows;
+  return { rows, bytes };
 }
 
 async function newestCursorIn(job: TableJob, relation: string): Promise<string | null> {
@@ -164,8 +172,17 @@ async function nextWatermark(job: TableJob, newest: string | null): Promise<Curs
   return row === undefined ? null : { column, value: row.value, proof: plan.proof };
 }
 
-function seqOptions(job: TableJob, path: string, offset: number): Parameters<typeof writeChanges>[3] {
-  return { path, commit: job.commit, offset, extractedAt: job.guard.clock };
+/** A row group is held in memory until it is written: one of wide rows gets fewer of them. DuckDB works in steps of 2,048. */
+function fileOptions(
+  job: TableJob,
+  path: string,
+  offset: number,
+  read: { readonly rows: number; readonly bytes: number },
+): Parameters<typeof writeChanges>[3] {
+  const rowBytes = Math.max(1, read.bytes / Math.max(1, read.rows));
+  const affordable = (job.memoryMb * 2 ** 20) / 8 / rowBytes;
+  const rowGroupRows = Math.min(122_880, Math.max(2_048, Math.floor(affordable / 2_048) * 2_048));
+  return { path, commit: job.commit, offset, extractedAt: job.guard.clock, rowGroupRows };
 }
 
 function nameOf(table: CatalogTable): string {

@@ -4,7 +4,8 @@ export type TableMode = 'cursor' | 'full';
 
 export interface TableDefinition {
   /**
-   * cursor: only rows whose cursor moved since the last commit, without gaps; deletes are not carried.
+   * cursor: only rows whose cursor moved since the last commit, without gaps; deletes are not carried (only when the whole
+   *   table had to be read, because the guard could not be proven, do they come with it).
    * full: the whole table is read and compared with the last state; inserts, updates and deletes are carried.
    */
   readonly mode: TableMode;

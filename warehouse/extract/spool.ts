@@ -11,6 +11,7 @@ import type { SourceSession } from './source-session.ts';
 export interface SpoolFile {
   readonly path: string;
   readonly rows: number;
+  readonly bytes: number;
   /** Bytes of its longest row: what DuckDB's CSV reader must be told. */
   readonly longestRow: number;
 }
@@ -42,10 +43,10 @@ export async function* spoolQuery(
     out.on('error', () => undefined); // seen by the next write, or by finished() at the end
     return { path, out, bytes: 0 };
   };
-  const close = async (current: { path: string; out: WriteStream }): Promise<SpoolFile> => {
+  const close = async (current: { path: string; out: WriteStream; bytes: number }): Promise<SpoolFile> => {
     current.out.end();
     await finished(current.out);
-    return { path: current.path, ...scanner.take() };
+    return { path: current.path, bytes: current.bytes, ...scanner.take() };
   };
 
   try {

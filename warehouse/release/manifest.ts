@@ -84,6 +84,7 @@ const versionDocument = z.strictObject({
   commits: z.record(z.string(), z.int().nonnegative()),
   models: z.array(modelState),
   datasets: z.array(dataset),
+  declarations: z.string(),
   tests: z.array(testResult),
 });
 

@@ -132,4 +132,6 @@ export interface CompiledProject {
   /** In the order in which they must be created; as_of() comes before them and is made per run. */
   readonly macros: readonly Macro[];
   readonly sqlTests: readonly SqlTest[];
+  /** Hash of tests, owners, datasets and descriptions; the models' content is not in it. */
+  readonly declarations: string;
 }

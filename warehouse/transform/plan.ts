@@ -44,8 +44,12 @@ export interface Plan {
   readonly asOf: AsOf;
   /** In build order; models that the project no longer has come last, as drops. */
   readonly steps: readonly PlanStep[];
-  /** Steps that do something. 0: a build would publish what is there already. */
+  /** Steps that do something. */
   readonly toRun: number;
+  /** True when tests, owners, datasets or descriptions are not those of the release: a build tests and publishes even where no step runs. */
+  readonly declarationsChanged: boolean;
+  /** False: the release holds all of this already, and a build would publish nothing. */
+  readonly needed: boolean;
   readonly selected: ReadonlySet<string>;
 }
 
@@ -89,7 +93,10 @@ export function planBuild(options: PlanOptions): Plan {
   const drops = [...states.values()].flatMap((state): PlanStep[] => (kept.has(state.name) ? [] : [dropOf(state)]));
   const all = [...steps, ...drops];
   const toRun = all.filter(({ action }) => action !== 'unchanged' && action !== 'not selected').length;
-  return { asOf, steps: all, toRun, selected };
+  const declarationsChanged = previous !== undefined && previous.declarations !== project.declarations;
+  // A newer as_of is a release of its own even where no model asks for it: readers are told how far the figures go.
+  const needed = toRun > 0 || declarationsChanged || previous === undefined || previous.asOf !== asOf;
+  return { asOf, steps: all, toRun, declarationsChanged, needed, selected };
 }
 
 function dropOf(state: ModelState): PlanStep {

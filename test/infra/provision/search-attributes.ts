@@ -22,5 +22,13 @@ export async function searchAttributesOf(
     'json',
   ];
   const { stdout } = await promisify(execFile)(program, args);
-  return listed.parse(JSON.parse(stdout)).customAttributes;
+  const { customAttributes } = listed.parse(JSON.parse(stdout));
+  return Object.fromEntries(
+    Object.entries(customAttributes).map(([name, type]) => [
+      name,
+      NAMES[type.replace('INDEXED_VALUE_TYPE_', '')] ?? type,
+    ]),
+  );
 }
+
+const NAMES: Readonly<Record<string, string>> = { KEYWORD: 'Keyword', DATETIME: 'Datetime', INT: 'Int' };

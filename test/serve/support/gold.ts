@@ -229,6 +229,7 @@ function releaseOf(version: string, datasets: readonly Dataset[], number: number
     commits: { app: 1 },
     models: [],
     datasets,
+    declarations: '',
     tests: [
       { name: 'a', model: 'gold.dim_tags', severity: 'error', status: 'pass', failures: 0, sample: [] },
       {

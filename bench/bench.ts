@@ -1,0 +1,30 @@
+import { benchBuild } from './build.ts';
+import { benchDemo } from './demo.ts';
+import { benchQuery } from './query.ts';
+
+/** `npm run bench -- NAME [--scale S] [--rounds N]`: prints a table, and as its last line one JSON object. Times are of this machine; compare ratios. */
+
+const BENCHES = { demo: benchDemo, build: benchBuild, query: benchQuery } as const;
+
+function readNumber(args: readonly string[], name: string, otherwise: number): number {
+  const at = args.indexOf(`--${name}`);
+  if (at === -1) return otherwise;
+  const value = Number(args[at + 1]);
+  if (!(Number.isFinite(value) && value > 0))
+    throw new RangeError(`bench: --${name} ${args[at + 1] ?? ''} is not a positive number`);
+  return value;
+}
+
+const [name = '', ...args] = process.argv.slice(2);
+const bench = Object.entries(BENCHES).find(([key]) => key === name)?.[1];
+if (bench === undefined) {
+  console.error(
+    `bench: ${JSON.stringify(name)} is none of ${Object.keys(BENCHES).join(', ')}\nExample: npm run bench -- query --scale 10`,
+  );
+  process.exit(2);
+}
+const result = await bench({
+  scale: readNumber(args, 'scale', name === 'demo' ? 1 : 10),
+  rounds: readNumber(args, 'rounds', 5),
+});
+console.log(JSON.stringify({ bench: name, ...result }));
