@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../infra/postgres/index.ts';
 import { createLog } from '../warehouse/core/log.ts';
+import { holdTestServers } from './support/servers.ts';
 
 /**
- * Runs the tests on one real Postgres that it starts itself. Arguments: files or folders to run (all when none), --soak for the long ones,
+ * Runs the tests on real servers that it starts itself: one Postgres, and Temporal, MinIO and versitygw where a test asks for them. Arguments: files or folders to run (all when none), --soak for the long ones,
  * --name PATTERN to run tests by name.
  */
 
@@ -37,6 +38,15 @@ if (files.length === 0) {
   process.exit(2);
 }
 
+if (files.some((file) => /support\/servers|s3-support/.test(readFileSync(join(root, file), 'utf8')))) {
+  // Held here, so that files that follow each other share them; and built here, where no test's time runs out.
+  const last = new Map<string, number>();
+  await holdTestServers((server, note) => {
+    if (Date.now() - (last.get(server) ?? 0) < 15_000) return;
+    last.set(server, Date.now());
+    console.log(`${server}: ${note}`);
+  });
+}
 const dir = mkdtempSync(join(tmpdir(), 'sluice-test-postgres-'));
 const postgres = await startEmbeddedPostgres({ dir, durable: false, log: createLog({ level: 'error' }) });
 try {

@@ -3,14 +3,17 @@ import { parseArgs } from 'node:util';
 import { exitCodeOf, isSluiceError, messageOf, SluiceError } from '../../warehouse/core/errors.ts';
 import { createLog } from '../../warehouse/core/log.ts';
 import { readHost } from '../config.ts';
+import { findTool, type Tool } from './find-tool.ts';
 import { type InfraState, infraDown, infraStatus, infraUp } from './infra.ts';
 import { S3_SERVERS, type S3ServerName } from './server-specs.ts';
+import { TOOL_NAMES } from './tool-pins.ts';
 
-/** `npm run infra:up | infra:down | infra:status`, each with --json, --project DIR and --help. */
+/** `npm run infra:up | infra:down | infra:status | infra:tools`, each with --json, --project DIR and --help. */
 
 const HELP = `npm run infra:up      Postgres, Temporal with its Web UI and an S3 server on this machine, in the background
 npm run infra:status  addresses and health; exit code 1 when one is not healthy
 npm run infra:down    ends them; data and ports are kept
+npm run infra:tools   only finds, downloads or builds the server programs (minutes, once per machine)
 
   -- --json           one JSON object on standard output
   -- --project DIR    the project whose .sluice/infra holds them (default: this folder)
@@ -29,7 +32,7 @@ async function main(): Promise<number> {
       s3: { type: 'string' },
     },
   });
-  const [command] = positionals;
+  const [command = ''] = positionals;
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
@@ -55,7 +58,8 @@ async function main(): Promise<number> {
     }
     case 'status': {
       const state = await infraStatus({ dir });
-      show(state, values.json);
+      if (values.json) write(JSON.stringify({ servers: state.servers.map(({ started: _, ...server }) => server) }));
+      else show(state, false);
       if (state.servers.length === 0 && !values.json) write('Nothing was brought up here yet: npm run infra:up.');
       return state.servers.length > 0 && state.servers.every((server) => server.healthy) ? 0 : 1;
     }
@@ -65,8 +69,21 @@ async function main(): Promise<number> {
       else write(ended.length === 0 ? 'Nothing ran.' : `Ended: ${ended.join(', ')}.`);
       return 0;
     }
+    case 'tools': {
+      const report = createReporter(values.json);
+      const tools: Tool[] = [];
+      // One after another: each build uses every core.
+      for (const name of TOOL_NAMES) {
+        tools.push(await findTool(name, { host: readHost(), onProgress: (note) => report(name, note) }));
+      }
+      if (values.json) write(JSON.stringify({ tools }));
+      for (const { name, path, from, ms } of values.json ? [] : tools) {
+        write(`✓ ${name.padEnd(10)} ${path} (${from}, ${(ms / 1000).toFixed(1)} s)`);
+      }
+      return 0;
+    }
     default:
-      throw new SluiceError('USAGE', `There is no command ${command ?? '(none given)'}.`, { remedy: HELP });
+      throw new SluiceError('USAGE', `There is no command ${JSON.stringify(command)}.`, { remedy: HELP });
   }
 }
 

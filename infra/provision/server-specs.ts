@@ -27,10 +27,18 @@ export const temporalServer: ServerSpec = {
   ports: { grpc: 7233, ui: 8233, http: 7243, metrics: 7253 },
   command: ({ dataDir, ports }) => ({
     args: [
-      ...['server', 'start-dev', '--ip', HOST, '--port', String(ports['grpc'])],
-      ...['--ui-ip', HOST, '--ui-port', String(ports['ui'])],
-      ...['--http-port', String(ports['http']), '--metrics-port', String(ports['metrics'])],
-      ...['--db-filename', join(dataDir, 'temporal.db'), '--log-level', 'warn'],
+      'server',
+      'start-dev',
+      ...flags({
+        ip: HOST,
+        port: ports['grpc'],
+        'ui-ip': HOST,
+        'ui-port': ports['ui'],
+        'http-port': ports['http'],
+        'metrics-port': ports['metrics'],
+        'db-filename': join(dataDir, 'temporal.db'),
+        'log-level': 'warn',
+      }),
       ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, type]) => ['--search-attribute', `${name}=${type}`]),
     ],
     env: {},
@@ -76,8 +84,13 @@ export const minioServer: ServerSpec = {
   ports: { s3: 9000, console: 9001 },
   command: ({ dataDir, ports, secret }) => ({
     args: [
-      ...['server', dataDir, '--address', `${HOST}:${ports['s3']}`, '--console-address', `${HOST}:${ports['console']}`],
-      ...['--certs-dir', join(dataDir, '..', 'minio-certs')],
+      'server',
+      dataDir,
+      ...flags({
+        address: `${HOST}:${ports['s3']}`,
+        'console-address': `${HOST}:${ports['console']}`,
+        'certs-dir': join(dataDir, '..', 'minio-certs'),
+      }),
     ],
     env: {
       MINIO_ROOT_USER: S3_ACCESS_KEY_ID,
@@ -122,6 +135,10 @@ export async function ensureBucket(place: ServerPlace, bucket: string): Promise<
   } finally {
     client.destroy();
   }
+}
+
+function flags(values: Readonly<Record<string, string | number | undefined>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }
 
 async function expectOk(url: string): Promise<void> {

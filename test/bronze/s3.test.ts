@@ -82,7 +82,11 @@ for (const [server, freshBucket] of Object.entries(S3_TEST_SERVERS)) {
         [
           '--disable-warning=ExperimentalWarning',
           fileURLToPath(new URL('s3-child.ts', import.meta.url)),
-          ...[JSON.stringify(location), join(root, 'child-cache'), path, when, String(nth)],
+          JSON.stringify(location),
+          join(root, 'child-cache'),
+          path,
+          when,
+          String(nth),
         ],
         { stdio: ['ignore', 'pipe', 'pipe'] },
       );

@@ -30,7 +30,7 @@ for (const [name, spec] of Object.entries(S3_SERVERS)) {
     const again = await server.restart();
     assert.equal(again.ports['s3'], server.ports['s3'], 'it comes back where it was');
     const [, ...won] = await work;
-    assert.ok(won.every((win) => win === true));
+    assert.ok(won.every(Boolean));
     const [read, head, list] = await reads;
     assert.equal(text(read), 'stands');
     assert.equal(head?.bytes, 6);

@@ -4,6 +4,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readHost } from '../../infra/config.ts';
+import { onProcessEnd } from '../../infra/postgres/process-end.ts';
 import {
   bringUp,
   createTemporalNamespace,
@@ -83,7 +84,7 @@ export async function ownServer(
   const start = (): Promise<RunningServer> => bringUp(spec, { ...bringUpOptions(dir) });
   let server = await start();
   const end = (): void => endServerNow(server);
-  process.once('exit', end);
+  onProcessEnd(end);
   return {
     ...server,
     restart: async () => {
@@ -114,9 +115,9 @@ export async function bucketOn(server: RunningServer): Promise<TestBucket> {
 }
 
 /** Brings all three up and keeps them until this process ends, so that test processes that follow each other share them. */
-export async function holdTestServers(onProgress: (note: string) => void): Promise<void> {
+export async function holdTestServers(onProgress: (server: string, note: string) => void): Promise<void> {
   for (const spec of [temporalServer, minioServer, versitygwServer]) {
-    await joinShared(spec, (note) => onProgress(`${spec.name}: ${note}`));
+    await joinShared(spec, (note) => onProgress(spec.name, note));
   }
 }
 
@@ -148,7 +149,7 @@ async function enterShared(spec: ServerSpec, onProgress?: (note: string) => void
       discardData: true,
       ...(onProgress && { onProgress }),
     });
-    process.once('exit', () => {
+    onProcessEnd(() => {
       writeFileSync(ending, '');
       rmSync(using, { force: true });
       if (marksOf(spec.name, 'using').length === 0) endServerNow(running);
