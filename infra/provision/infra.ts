@@ -35,6 +35,7 @@ export interface InfraOptions {
 export interface InfraServer {
   readonly name: string;
   readonly pid: number;
+  /** true: this call started it. */
   readonly started: boolean;
   readonly healthy: boolean;
   /** Why it is not healthy. */

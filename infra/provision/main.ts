@@ -58,8 +58,7 @@ async function main(): Promise<number> {
     }
     case 'status': {
       const state = await infraStatus({ dir });
-      if (values.json) write(JSON.stringify({ servers: state.servers.map(({ started: _, ...server }) => server) }));
-      else show(state, false);
+      show(state, values.json);
       if (state.servers.length === 0 && !values.json) write('Nothing was brought up here yet: npm run infra:up.');
       return state.servers.length > 0 && state.servers.every((server) => server.healthy) ? 0 : 1;
     }
@@ -87,13 +86,12 @@ async function main(): Promise<number> {
   }
 }
 
-function show(state: InfraState, json: boolean): void {
+function show({ servers, environment, envFile }: InfraState, json: boolean): void {
   if (json) {
-    const { servers, environment, envFile: env_file } = state;
-    write(JSON.stringify({ servers, environment, env_file }));
+    write(JSON.stringify({ servers, environment, env_file: envFile }));
     return;
   }
-  for (const server of state.servers) {
+  for (const server of servers) {
     const how = server.healthy ? (server.started ? 'started' : 'runs') : `FAILS: ${server.reason ?? ''}`;
     write(`${server.healthy ? '✓' : '✗'} ${server.name.padEnd(10)} ${how}, process ${server.pid}`);
     for (const [purpose, address] of Object.entries(server.addresses)) write(`    ${purpose.padEnd(9)} ${address}`);
