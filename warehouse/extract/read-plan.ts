@@ -34,7 +34,7 @@ export function planRead(facts: {
     known === undefined
       ? { kind: 'none' }
       : compareContracts(`${table.schema}.${table.table}`, known.contract, table.contract);
-  const effect = known === undefined ? 'first' : drift.kind === 'key' ? 'replace' : 'compare';
+  const effect = known === undefined ? 'first' : drift.kind === 'key' || drift.kind === 'mask' ? 'replace' : 'compare';
   const driftWhy = drift.kind === 'none' ? null : drift.why;
   if (table.definition.mode === 'full' || proof === null) {
     return { how: 'whole', why: driftWhy, effect, drift, before, proof: null, keepBefore: false };
@@ -65,8 +65,7 @@ export function planRead(facts: {
 
 /** The SELECT to copy: a column of ones, then the contract's columns. Cursor reads are inclusive and always bring the rows without a cursor. */
 export function selectSql(table: CatalogTable, plan: Pick<ReadPlan, 'how' | 'before'>): string {
-  const columns = table.definition.columns.map(quoteIdentifier).join(', ');
-  const from = `select 1, ${columns} from ${quotePath(table.schema, table.table)}`;
+  const from = `select 1, ${table.select.join(', ')} from ${quotePath(table.schema, table.table)}`;
   if (plan.how === 'whole' || plan.before === null) return from;
   const cursor = quoteIdentifier(plan.before.column);
   return `${from} where ${cursor} >= ${quoteLiteral(plan.before.value)}::timestamptz or ${cursor} is null`;
