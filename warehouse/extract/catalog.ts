@@ -3,7 +3,7 @@ import type { ColumnContract, TableContract } from '../core/bronze-table.ts';
 import { SluiceError } from '../core/errors.ts';
 import { quoteIdentifier } from '../core/quote.ts';
 import { duckdbTypeOf } from './column-type.ts';
-import { maskContract, maskedSql } from './mask.ts';
+import { maskContract, maskedSql, maskOf } from './mask.ts';
 import type { SourceDefinition, TableDefinition } from './source-definition.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -98,7 +98,7 @@ async function readTable(
       );
     }
     const type = { name: row.base_name, modifier: row.base_modifier, builtIn: row.built_in };
-    const kind = definition.mask?.[column];
+    const kind = maskOf(definition, column);
     select.push(
       kind === undefined ? quoteIdentifier(column) : maskedSql(column, { text: row.base_text, ...type }, kind),
     );

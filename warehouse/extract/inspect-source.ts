@@ -1,7 +1,7 @@
 import type { BronzeState } from '../core/bronze-commit.ts';
 import type { TableContract } from '../core/bronze-table.ts';
+import { proveCursor } from './cursor-proof.ts';
 import type { ExtractOptions } from './extract-batch.ts';
-import { proveCursor } from './guard.ts';
 import { openSession } from './source-session.ts';
 import { checkIdentity, openSnapshot } from './source-snapshot.ts';
 

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import { SluiceError } from '../core/errors.ts';
 import { quoteIdentifier } from '../core/quote.ts';
-import type { SourceDefinition } from './source-definition.ts';
+import type { SourceDefinition, TableDefinition } from './source-definition.ts';
 
 /**
  * Masks are applied by Postgres, in the SELECT that is copied: a raw value never reaches this process, the spool or the lake. A hash is
@@ -17,6 +17,11 @@ export type MaskKind = 'hash' | 'drop';
 const INNER = 'sluice.mask_inner';
 const OUTER = 'sluice.mask_outer';
 const BLOCK_BYTES = 64;
+
+/** How a column is masked; a column may be called constructor, so only the definition's own words count. */
+export function maskOf(definition: TableDefinition, column: string): MaskKind | undefined {
+  return definition.mask !== undefined && Object.hasOwn(definition.mask, column) ? definition.mask[column] : undefined;
+}
 
 /** What a session must run before it reads a masked column: name and value of its settings. */
 export function maskSettings(secret: string): readonly { readonly name: string; readonly value: string }[] {

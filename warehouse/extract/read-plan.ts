@@ -2,8 +2,9 @@ import type { CursorWatermark, ReadHow } from '../core/bronze-commit.ts';
 import type { BronzeTable } from '../core/bronze-table.ts';
 import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
+import type { CursorProof } from './cursor-proof.ts';
 import { compareContracts, type Drift } from './drift.ts';
-import type { CursorProof, GuardReading } from './guard.ts';
+import type { GuardReading } from './guard.ts';
 
 /** How one table will be read, decided before a row moves: plain data. */
 export interface ReadPlan {
