@@ -42,6 +42,11 @@ async function runSteps(
   const { config, bronze, releases, log } = project;
   const onProgress = hooks.onProgress ?? ignoreProgress;
   const sources = await loadSources(config.projectDir);
+  if (request.steps === 'build')
+    await assertExtracted(
+      project,
+      sources.map(({ name }) => name),
+    );
   const files = await loadProject(config.projectDir);
   const asOf = request.asOf ?? (await resolveAsOf(project, sourceUrl));
   const work = await openWorkFolder(config);
@@ -88,6 +93,14 @@ async function runSteps(
     },
   );
   return run.finally(work.remove);
+}
+
+async function assertExtracted({ bronze, config }: Project, sources: readonly string[]): Promise<void> {
+  const heads = await Promise.all(sources.map((source) => bronze.head(source)));
+  if (heads.some((head) => head > 0)) return;
+  throw new SluiceError('USAGE', `There is nothing to build from: bronze in ${config.lakeDir} is empty.`, {
+    remedy: 'sluice extract carries the sources to bronze first; sluice run does both.',
+  });
 }
 
 /** A build keeps the date of the current release; demo data has a calendar of its own; everything else is today in UTC. */

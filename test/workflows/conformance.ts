@@ -222,7 +222,7 @@ export function testConformance(name: string, run: Binding): void {
         publish: (call: Call) => (call.nth < 3 ? fails('RELEASE_CONFLICT', true)() : script.usual(call)),
       });
       const result = await start(script);
-      const round = [...WHOLE.slice(1)];
+      const round = WHOLE.slice(1);
       assert.deepEqual(script.names(), ['extract', ...round, 'abortBuild', ...round, 'abortBuild', ...round]);
       const builds = [1, 2, 3].map((nth) => RESULTS.openBuild(nth).buildId);
       assert.deepEqual(

@@ -90,6 +90,15 @@ export function describeProblem(
       candidates.length === 0 ? 'Name a column of the tables in FROM.' : `Near names: ${candidates.join(', ')}.`;
     return { code: 'MODEL_COLUMN_UNKNOWN', message: `unknown column ${problem.name ?? ''}${hint}`, remedy };
   }
+  const [, owner = '', column] = /^Table "(.+)" does not have a column named "(.+)"/.exec(problem.message) ?? [];
+  if (column !== undefined) {
+    const like = nearestOf(column, candidates.map(lastPart));
+    return {
+      code: 'MODEL_COLUMN_UNKNOWN',
+      message: `unknown column ${owner}.${column}${like === undefined ? '' : `; did you mean ${owner}.${like}?`}`,
+      remedy: candidates.length === 0 ? `Name a column of ${owner}.` : `Near names: ${candidates.join(', ')}.`,
+    };
+  }
   const table = /^Referenced table "(.+)" not found!/.exec(problem.message)?.[1];
   if (table !== undefined) {
     const alias = nearestOf(table, candidates);
