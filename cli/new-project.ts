@@ -12,15 +12,17 @@ export interface WrittenFiles {
   readonly kept: readonly string[];
 }
 
-/** Folders, .gitignore and .env.example of an empty project. */
-export async function createSkeleton(dir: string): Promise<WrittenFiles> {
+/** Folders, .gitignore, .env.example and package.json of a project; with `sources` to come, models/sources is theirs. */
+export async function createSkeleton(dir: string, options: { readonly sources: boolean }): Promise<WrittenFiles> {
   const created: string[] = [];
   const kept: string[] = [];
   const files: Readonly<Record<string, string>> = {
-    'models/sources/.gitkeep': '',
+    ...(options.sources ? {} : { 'models/sources/.gitkeep': '' }),
     'sql/silver/.gitkeep': '',
     'sql/gold/.gitkeep': '',
     '.env.example': exampleOptions(),
+    // The sources are ES modules; inside another package that one's package.json decides.
+    ...(hasPackage(dir) ? {} : { 'package.json': `${JSON.stringify({ private: true, type: 'module' }, null, 2)}\n` }),
   };
   for (const [path, text] of Object.entries(files)) {
     // A folder that holds something needs no mark to stay in git.
@@ -31,6 +33,10 @@ export async function createSkeleton(dir: string): Promise<WrittenFiles> {
   const ignored = await ignore(dir, ['.sluice/', '.env']);
   (ignored ? created : kept).push('.gitignore');
   return { created, kept };
+}
+
+function hasPackage(dir: string): boolean {
+  return existsSync(join(dir, 'package.json')) || (dirname(dir) !== dir && hasPackage(dirname(dir)));
 }
 
 /** Adds lines to .gitignore that it lacks; false when it lacked none. */

@@ -62,7 +62,7 @@ async function initEmpty({ config, output }: CommandContext, options: InitOption
     });
   }
   await mkdir(config.projectDir, { recursive: true });
-  const files = await createSkeleton(config.projectDir);
+  const files = await createSkeleton(config.projectDir, { sources: false });
   const next = [
     { command: command(config, `init --from postgres://…`), why: 'proposes sources from a database' },
     { command: command(config, 'doctor'), why: 'says what is missing' },
@@ -97,7 +97,7 @@ async function initFrom(
   await refuseOverwriting(config, files, options.force === true);
 
   await mkdir(config.projectDir, { recursive: true });
-  const skeleton = await createSkeleton(config.projectDir);
+  const skeleton = await createSkeleton(config.projectDir, { sources: true });
   const engine = engineSeenFrom(config.projectDir);
   const origin = `the database ${survey.database} (Postgres ${survey.serverVersion.split(' ')[0]})`;
   for (const { source, path } of files)
@@ -152,7 +152,7 @@ function nothingToCarry(survey: SourceSurvey, options: InitOptions): SluiceError
   return new SluiceError('SOURCE_TABLE_MISSING', `${where} has no table that this role can carry.`, {
     remedy:
       views > 0 && options.views !== true
-        ? `It has ${views} views: --views carries them.`
+        ? `It has ${views === 1 ? 'a view' : `${views} views`}: --views carries ${views === 1 ? 'it' : 'them'}.`
         : 'Grant the role usage on the schema and select on its tables, or name another schema with --schema.',
     details: { schemas: survey.schemas, tables: survey.tables.length },
   });
@@ -183,16 +183,14 @@ async function refuseOverwriting(
   }
 }
 
-/** From where the written files import their type: the package where it is installed in the project, else the engine's own file. */
+/** From where the written files import their type: by way of node_modules where Sluice is installed in the project, so that the path holds on every machine. */
 function engineSeenFrom(projectDir: string): string {
   const engine = realpathSync(fileURLToPath(new URL('../..', import.meta.url)));
-  const edge = 'warehouse/extract/index.ts';
   const project = realpathSync(projectDir);
   const installed = join(project, 'node_modules', 'sluice');
-  if (existsSync(installed) && realpathSync(installed) === engine) return `sluice/${edge}`;
-  return relative(join(project, 'models', 'sources'), join(engine, edge))
-    .split(sep)
-    .join('/');
+  const seen = existsSync(installed) && realpathSync(installed) === engine ? installed : engine;
+  const path = relative(join(project, 'models', 'sources'), join(seen, 'warehouse', 'extract', 'index.ts'));
+  return path.split(sep).join('/');
 }
 
 function describeSource(source: SourceProposal): object {
@@ -214,7 +212,9 @@ function describeSource(source: SourceProposal): object {
 }
 
 function printSource(output: Output, source: SourceProposal): void {
-  output.heading(`${source.name}: schema ${source.schema}, ${formatCount(source.tables.length)} tables`);
+  output.heading(
+    `${source.name}: schema ${source.schema}, ${formatCount(source.tables.length)} table${source.tables.length === 1 ? '' : 's'}`,
+  );
   output.line(
     formatTable<TableProposal>(source.tables, [
       { title: 'table', value: ({ table }) => table },
@@ -284,7 +284,7 @@ function nextSteps(config: Config, sources: readonly SourceProposal[], environme
   return [
     ...set,
     { command: command(config, 'doctor'), why: 'tries the connection and every table' },
-    { command: command(config, 'extract'), why: 'carries them to bronze' },
+    { command: command(config, 'run'), why: 'carries them to bronze (sluice extract does only that) and publishes' },
     { command: command(config, query), why: 'looks at what arrived' },
   ];
 }

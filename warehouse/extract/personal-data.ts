@@ -127,7 +127,7 @@ function personal(what: string, words: string, types: readonly TypeClass[]): Rul
 
 /** ' first name ' for firstName, first_name, "First-Name" and FIRST NAME; accents do not count. */
 function wordsOf(name: string): string {
-  const plain = name.normalize('NFKD').replaceAll(/\p{M}/gu, '');
+  const plain = name.normalize('NFKD').replaceAll(/\p{M}/gu, '').replaceAll('ß', 'ss');
   const words = plain
     .replaceAll(/([\p{Ll}\d])(\p{Lu})/gu, '$1 $2')
     .replaceAll(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1 $2')

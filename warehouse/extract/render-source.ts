@@ -26,13 +26,15 @@ export function renderSource(source: SourceProposal, options: RenderOptions): st
     ...source.leftOut.map(({ table, why }) => `    // ${inLine(table)} left out: ${inLine(why)}`),
     '  },',
     '} as const satisfies SourceDefinition;',
-  ].join('\n')}\n`;
+  ]
+    .map((line) => line.trimEnd())
+    .join('\n')}\n`;
 }
 
 function renderTable(table: TableProposal): string[] {
   const masked = table.columns.filter((column) => column.treatment === 'hash');
   return [
-    ...(table.comment === null ? [] : [`    // ${inLine(table.comment)}`]),
+    ...(inLine(table.comment ?? '') === '' ? [] : [`    // ${inLine(table.comment ?? '')}`]),
     `    // ${table.mode}: ${inLine(table.why)}.`,
     ...table.hints.map((hint) => `    // ${inLine(hint)}`),
     `    ${property(table.table)}: {`,
@@ -87,8 +89,9 @@ function literal(text: string): string {
 /** Controls, format marks (which turn text around or hide it), line separators, and spaces that are not the space bar's. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff]/gu;
 
+/** Without quotes where the language takes it so, in any script, as biome writes it. */
 function property(name: string): string {
-  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : literal(name);
+  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) && !new RegExp(UNSEEN).test(name) ? name : literal(name);
 }
 
 const inLine = (text: string): string => text.replaceAll(UNSEEN, ' ').replaceAll(/ +/g, ' ').trim();
