@@ -13,6 +13,7 @@ export interface ExtractDependencies {
   readonly sourceUrl: string;
   readonly workDir: string;
   readonly version: string;
+  readonly maskSecret?: string | undefined;
   readonly limits: ExtractLimits;
   readonly log: Log;
   readonly onProgress: OnProgress;
@@ -31,6 +32,7 @@ export function createExtractActivity(dependencies: ExtractDependencies): EltAct
       state: await bronze.state(names),
       workDir: dependencies.workDir,
       version: dependencies.version,
+      maskSecret: dependencies.maskSecret,
       limits: dependencies.limits,
       log,
       onProgress,

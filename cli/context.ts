@@ -23,7 +23,11 @@ export type CommandWork<Options> = (
 export interface CommandHost {
   readonly program: Command;
   /** Wraps work as a commander action. */
-  readonly action: <Options>(work: CommandWork<Options>) => (...values: unknown[]) => Promise<void>;
+  readonly action: <Options>(
+    work: CommandWork<Options>,
+    /** `isNew`: the command makes the project, so there need not be one yet. */
+    project?: { readonly isNew?: boolean },
+  ) => (...values: unknown[]) => Promise<void>;
 }
 
 export interface GlobalOptions {
@@ -35,7 +39,7 @@ export interface GlobalOptions {
 export function createCommandHost(program: Command, setExitCode: (code: number) => void): CommandHost {
   return {
     program,
-    action: (work) => {
+    action: (work, project) => {
       return async (...values) => {
         const command = values.at(-1) as Command;
         // Not optsWithGlobals(): there an option of `demo` would win over the one of the same name of `demo evolve`.
@@ -44,7 +48,7 @@ export function createCommandHost(program: Command, setExitCode: (code: number) 
         const stop = listenForInterrupt();
         let debug = options.logLevel === 'debug' || options.logLevel === 'trace';
         try {
-          const config = loadConfig(options.project);
+          const config = loadConfig(options.project, undefined, project);
           const level = options.logLevel ?? config.logLevel;
           debug = level === 'debug' || level === 'trace';
           const context: CommandContext = {

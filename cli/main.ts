@@ -7,6 +7,7 @@ import { guardProcess, toJson } from './output.ts';
 /** Every command, in the order of the help. Loaded only when it is wanted: the engines behind them take most of a start's time. */
 const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => void>>> = {
   demo: async () => (await import('./commands/demo.ts')).registerDemo,
+  init: async () => (await import('./commands/init.ts')).registerInit,
   run: async () => (await import('./commands/run.ts')).registerRun,
   plan: async () => (await import('./commands/plan.ts')).registerPlan,
   extract: async () => (await import('./commands/extract.ts')).registerExtract,
@@ -102,6 +103,7 @@ function toUsageError(error: CommanderError) {
 const EXAMPLES = `
 Examples:
   $ sluice demo                       a Postgres with data, the whole pipeline, one user's figures
+  $ sluice init --from postgres://…   a project that carries any Postgres
   $ sluice run                        extract what changed, build, test, publish
   $ sluice plan                       what a run would do, and why
   $ sluice query "from gold.dim_tags limit 5"

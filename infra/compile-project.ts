@@ -21,7 +21,8 @@ export async function compileOnBronze(
     : await withSource(
         config,
         log,
-        async (url) => (await inspectSource({ url, sources, version: SLUICE_VERSION })).tables,
+        async (url) =>
+          (await inspectSource({ url, sources, version: SLUICE_VERSION, maskSecret: config.maskSecret })).tables,
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
   return { compiled: await compileProject({ files: await loadProject(config.projectDir), bronzeTables }), bronze };

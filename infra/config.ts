@@ -128,6 +128,12 @@ export const CONFIG_OPTIONS = {
     describe:
       'Secret that signs bearer tokens (HS256), at least 32 characters. Unset: a development secret in .sluice/jwt-secret, accepted on loopback addresses only.',
   },
+  SLUICE_MASK_SECRET: {
+    schema: z.string().min(32, 'has fewer than 32 characters').optional(),
+    default: undefined,
+    describe:
+      'Secret of masked columns’ hashes (HMAC-SHA256), at least 32 characters; needed when a source masks a column with hash. With another secret every hash changes.',
+  },
   SLUICE_QUERY_TIMEOUT_MS: {
     schema: whole(50, 600_000),
     default: '10000',
@@ -181,17 +187,19 @@ export interface Config {
     readonly queryMemoryMb: number;
   };
   readonly jwtSecret: string | undefined;
+  readonly maskSecret: string | undefined;
 }
 
-/** Reads and checks the whole configuration; every problem is reported at once (CONFIG_INVALID). */
+/** Reads and checks the whole configuration; every problem is reported at once (CONFIG_INVALID). `isNew`: the folder need not be a project yet. */
 export function loadConfig(
   projectDir: string,
   environment: Readonly<Record<string, string | undefined>> = process.env,
+  { isNew = false }: { readonly isNew?: boolean } = {},
 ): Config {
   const project = resolve(projectDir);
-  if (!existsSync(join(project, 'models')) && !existsSync(join(project, 'sql'))) {
+  if (!isNew && !existsSync(join(project, 'models')) && !existsSync(join(project, 'sql'))) {
     throw new SluiceError('PROJECT_NOT_FOUND', `${project} is not a Sluice project: it has neither models/ nor sql/.`, {
-      remedy: 'Change into the project folder or name it with --project DIR.',
+      remedy: 'Change into the project folder, name it with --project DIR, or make one with sluice init.',
     });
   }
   const values = { ...readDotEnv(join(project, '.env')), ...definedOnly(environment) };
@@ -231,6 +239,7 @@ export function loadConfig(
       queryMemoryMb: read('SLUICE_QUERY_MEMORY_MB'),
     },
     jwtSecret: read('SLUICE_JWT_SECRET'),
+    maskSecret: read('SLUICE_MASK_SECRET'),
   };
   if (problems.length > 0) {
     throw new SluiceError(
@@ -248,6 +257,7 @@ export function loadConfig(
 /** Options whose values never appear in a message. */
 const SECRETS: ReadonlySet<string> = new Set([
   'SLUICE_JWT_SECRET',
+  'SLUICE_MASK_SECRET',
   'SLUICE_SOURCE_URL',
   'SLUICE_S3_ACCESS_KEY_ID',
   'SLUICE_S3_SECRET_ACCESS_KEY',

@@ -71,6 +71,7 @@ async function runSteps(
           sourceUrl: sourceUrl ?? '',
           workDir: work.dir,
           version: SLUICE_VERSION,
+          maskSecret: config.maskSecret,
           limits: { ...limits, statementTimeoutMs: config.statementTimeoutMs, lockTimeoutMs: config.lockTimeoutMs },
           log,
           onProgress,

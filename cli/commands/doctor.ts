@@ -116,7 +116,9 @@ async function checkFolder(dir: string, option: string): Promise<Omit<Finding, '
 async function checkSource({ config, log, bronze }: Project): Promise<Omit<Finding, 'check'>> {
   const sources = await loadSources(config.projectDir);
   const state = await bronze.state(sources.map((source) => source.name));
-  const found = await withSource(config, log, (url) => inspectSource({ url, sources, state, version: SLUICE_VERSION }));
+  const found = await withSource(config, log, (url) =>
+    inspectSource({ url, sources, state, version: SLUICE_VERSION, maskSecret: config.maskSecret }),
+  );
   const where = config.sourceUrl === 'embedded' ? 'embedded' : new URL(config.sourceUrl).host;
   const detail = `Postgres ${found.serverVersion} (${where}), ${sources.length} source${sources.length === 1 ? '' : 's'}, ${formatCount(found.tables.length)} tables`;
   if (Number.parseInt(found.serverVersion, 10) < OLDEST_POSTGRES) {

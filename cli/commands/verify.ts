@@ -29,6 +29,7 @@ export function registerVerify({ program, action }: CommandHost): void {
             state: await bronze.state(sources.map((source) => source.name)),
             workDir: work.dir,
             version: SLUICE_VERSION,
+            maskSecret: config.maskSecret,
             log,
             onProgress: view.onProgress,
             signal,

@@ -15,6 +15,7 @@ const contract = z.strictObject({
       duckdbType: z.string(),
       nullable: z.boolean(),
       policy: z.literal('error'),
+      mask: z.string().optional(),
     }),
   ),
 });

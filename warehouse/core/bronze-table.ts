@@ -12,6 +12,8 @@ export interface ColumnContract {
   readonly nullable: boolean;
   /** What happens to a value the type cannot hold. */
   readonly policy: 'error';
+  /** Absent: the value itself. drop: always NULL. hash:<id>: a keyed hash; the id tells secrets apart. */
+  readonly mask?: string | undefined;
 }
 
 export interface TableContract {

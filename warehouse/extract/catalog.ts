@@ -1,7 +1,9 @@
 import type { SourceIdentity } from '../core/bronze-commit.ts';
 import type { ColumnContract, TableContract } from '../core/bronze-table.ts';
 import { SluiceError } from '../core/errors.ts';
+import { quoteIdentifier } from '../core/quote.ts';
 import { duckdbTypeOf } from './column-type.ts';
+import { maskContract, maskedSql, maskOf } from './mask.ts';
 import type { SourceDefinition, TableDefinition } from './source-definition.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -16,6 +18,8 @@ export interface CatalogTable {
   /** pg_class.relkind: r table, p partitioned, v view, m materialized view. */
   readonly kind: string;
   readonly contract: TableContract;
+  /** What is selected for each column of the contract: its name, or what stands for it where it is masked. */
+  readonly select: readonly string[];
   /** True when Postgres itself guarantees the key: unique, not null, valid. */
   readonly keyProven: boolean;
   /** Planner's estimate; -1 when never analysed. */
@@ -26,17 +30,22 @@ interface ColumnRow {
   readonly column: string;
   readonly type_text: string;
   readonly base_name: string;
+  readonly base_text: string;
   readonly base_modifier: number;
   readonly built_in: boolean;
   readonly not_null: boolean;
 }
 
-/** Contracts of every table of a source. Throws SOURCE_TABLE_MISSING, SOURCE_COLUMN_MISSING, SOURCE_DEFINITION_INVALID. */
-export async function readCatalog(session: SourceSession, source: SourceDefinition): Promise<readonly CatalogTable[]> {
+/** Contracts of every table of a source. Throws SOURCE_TABLE_MISSING, SOURCE_COLUMN_MISSING, SOURCE_DEFINITION_INVALID. `maskSecret` must be there where columns are hashed. */
+export async function readCatalog(
+  session: SourceSession,
+  source: SourceDefinition,
+  maskSecret?: string,
+): Promise<readonly CatalogTable[]> {
   refuseSameName(Object.keys(source.tables), `source ${source.name}`, 'tables');
   const tables: CatalogTable[] = [];
   for (const [table, definition] of Object.entries(source.tables)) {
-    tables.push(await readTable(session, source, table, definition));
+    tables.push(await readTable(session, source, table, definition, maskSecret));
   }
   return tables;
 }
@@ -46,6 +55,7 @@ async function readTable(
   source: SourceDefinition,
   table: string,
   definition: TableDefinition,
+  maskSecret: string | undefined,
 ): Promise<CatalogTable> {
   const name = `${source.schema}.${table}`;
   const [found] = await session.rows<{ oid: string; kind: string; estimate: number }>(
@@ -74,6 +84,7 @@ async function readTable(
   }
   const columns = await readColumns(session, found.oid);
   refuseSameName(definition.columns, `table ${name}`, 'columns');
+  const select: string[] = [];
   const contracts = definition.columns.map((column): ColumnContract => {
     const row = columns.get(column);
     if (row === undefined) {
@@ -87,12 +98,17 @@ async function readTable(
       );
     }
     const type = { name: row.base_name, modifier: row.base_modifier, builtIn: row.built_in };
+    const kind = maskOf(definition, column);
+    select.push(
+      kind === undefined ? quoteIdentifier(column) : maskedSql(column, { text: row.base_text, ...type }, kind),
+    );
     return {
       name: column,
       postgresType: row.type_text,
-      duckdbType: duckdbTypeOf(type),
-      nullable: !row.not_null,
+      duckdbType: kind === 'hash' ? 'VARCHAR' : duckdbTypeOf(type),
+      nullable: kind === 'drop' || !row.not_null,
       policy: 'error',
+      ...(kind !== undefined && { mask: maskContract(kind, maskSecret) }),
     };
   });
   return {
@@ -103,6 +119,7 @@ async function readTable(
     oid: found.oid,
     kind: found.kind,
     contract: { key: definition.key, columns: contracts },
+    select,
     keyProven: await isKeyProven(session, found.oid, definition.key),
     estimatedRows: found.estimate,
   };
@@ -119,6 +136,7 @@ async function readColumns(session: SourceSession, oid: string): Promise<Readonl
          from base b join pg_type t on t.oid = b.type where t.typtype = 'd'
      )
      select a.attname as column, format_type(a.atttypid, a.atttypmod) as type_text, t.typname as base_name,
+            format_type(t.oid, b.modifier) as base_text,
             b.modifier as base_modifier, t.typnamespace = 'pg_catalog'::regnamespace and t.typelem = 0 as built_in,
             a.attnotnull as not_null
        from base b

@@ -8,10 +8,14 @@ export type Drift =
   /** Columns came, went or widened: every row is compared. */
   | { readonly kind: 'columns'; readonly why: string }
   /** Rows can no longer be told by their key: the table is replaced. */
-  | { readonly kind: 'key'; readonly why: string };
+  | { readonly kind: 'key'; readonly why: string }
+  /** A column is masked otherwise: the table is replaced, so that no query reads its raw values or other hashes any more. */
+  | { readonly kind: 'mask'; readonly why: string };
 
 /** Throws SOURCE_TYPE_CHANGED where a type became one that does not hold the old values unchanged. */
 export function compareContracts(table: string, before: TableContract, after: TableContract): Drift {
+  const masks = maskChanges(before, after);
+  if (masks.length > 0) return { kind: 'mask', why: masks.join(', ') };
   const old = new Map(before.columns.map((column) => [column.name, column]));
   const changes: string[] = [];
   for (const column of after.columns) {
@@ -39,4 +43,21 @@ export function compareContracts(table: string, before: TableContract, after: Ta
   }
   if (changes.length > 0) return { kind: 'columns', why: changes.join(', ') };
   return { kind: 'none' };
+}
+
+/** A mask that came, went or has another secret: its column's old values and new ones cannot stand beside each other. */
+function maskChanges(before: TableContract, after: TableContract): readonly string[] {
+  const [old, now] = [before, after].map(
+    (contract) => new Map(contract.columns.map((column) => [column.name, column.mask])),
+  );
+  const names = new Set([...before.columns, ...after.columns].map((column) => column.name));
+  return [...names].flatMap((name) => {
+    const [was, is] = [old?.get(name), now?.get(name)];
+    if (was === is) return [];
+    const kind = is?.split(':')[0];
+    if (is === undefined) return [`column ${name} no longer masked`];
+    return [
+      was?.split(':')[0] === kind ? `column ${name} hashed with another secret` : `column ${name} now masked (${kind})`,
+    ];
+  });
 }

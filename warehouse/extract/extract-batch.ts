@@ -13,8 +13,8 @@ import { mapSystemError, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { ignoreProgress, type OnProgress } from '../core/progress.ts';
 import type { CatalogTable } from './catalog.ts';
+import { proveCursor } from './cursor-proof.ts';
 import { extractTable } from './extract-table.ts';
-import { proveCursor } from './guard.ts';
 import { planRead } from './read-plan.ts';
 import type { SourceDefinition } from './source-definition.ts';
 import { openSession, type SourceSession } from './source-session.ts';
@@ -39,6 +39,8 @@ export interface ExtractOptions {
   readonly workDir: string;
   /** Sluice's version, for application_name. */
   readonly version: string;
+  /** Key of masked columns' hashes; needed where a source has `mask: { column: 'hash' }` (CONFIG_INVALID). */
+  readonly maskSecret?: string | undefined;
   readonly log: Log;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal | undefined;
@@ -91,7 +93,7 @@ export async function extractBatch(options: ExtractOptions): Promise<ExtractedBa
     await sweep(options.workDir);
     await mkdir(dir, { recursive: true });
     return await withSession(options, limits, async (session) => {
-      const open = await openSnapshot(session, options.sources);
+      const open = await openSnapshot(session, options.sources, options.maskSecret);
       for (const source of options.sources) {
         const known = stateOf(options.state, source.name).identity;
         checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
@@ -240,6 +242,7 @@ async function withSession<T>(
     applicationName: `sluice/${options.version} extract ${options.sources.map((source) => source.name).join(',')}`,
     statementTimeoutMs: limits.statementTimeoutMs,
     lockTimeoutMs: limits.lockTimeoutMs,
+    maskSecret: options.maskSecret,
     signal: options.signal,
   });
   try {

@@ -1,7 +1,7 @@
 import type { BronzeState } from '../core/bronze-commit.ts';
 import type { TableContract } from '../core/bronze-table.ts';
+import { proveCursor } from './cursor-proof.ts';
 import type { ExtractOptions } from './extract-batch.ts';
-import { proveCursor } from './guard.ts';
 import { openSession } from './source-session.ts';
 import { checkIdentity, openSnapshot } from './source-snapshot.ts';
 
@@ -25,18 +25,21 @@ export interface SourceInspection {
 
 /** Connects, checks every table and column of the definitions, and leaves. Throws what an extraction would: SOURCE_*, and with a state LAKE_OF_ANOTHER_SOURCE. */
 export async function inspectSource(
-  options: Pick<ExtractOptions, 'url' | 'sources' | 'version' | 'signal' | 'limits'> & { readonly state?: BronzeState },
+  options: Pick<ExtractOptions, 'url' | 'sources' | 'version' | 'maskSecret' | 'signal' | 'limits'> & {
+    readonly state?: BronzeState;
+  },
 ): Promise<SourceInspection> {
   const session = await openSession({
     url: options.url,
     applicationName: `sluice/${options.version} inspect`,
     statementTimeoutMs: options.limits?.statementTimeoutMs ?? 60_000,
     lockTimeoutMs: options.limits?.lockTimeoutMs ?? 10_000,
+    maskSecret: options.maskSecret,
     signal: options.signal,
   });
   try {
     const [server] = await session.rows<{ server_version: string }>('show server_version');
-    const open = await openSnapshot(session, options.sources);
+    const open = await openSnapshot(session, options.sources, options.maskSecret);
     for (const source of options.sources) {
       const known = options.state?.sources.find((state) => state.source === source.name)?.identity ?? null;
       checkIdentity(source.name, known, { ...open.identity, schema: source.schema });

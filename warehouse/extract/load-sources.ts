@@ -13,6 +13,7 @@ const tableSchema = z
     key: z.array(z.string().min(1)).readonly(),
     columns: z.array(z.string().min(1)).min(1, 'must name at least one column').readonly(),
     cursor: z.strictObject({ column: z.string().min(1), setBy: z.enum(['database', 'application']) }).optional(),
+    mask: z.record(z.string().min(1), z.enum(['hash', 'drop'])).optional(),
     description: z.string().optional(),
   })
   .check((context) => {
@@ -30,6 +31,16 @@ const tableSchema = z
       if (!table.columns.includes(column)) problem(`key column ${column} is not among the columns`, 'key');
     if (table.cursor !== undefined && !table.columns.includes(table.cursor.column))
       problem(`cursor column ${table.cursor.column} is not among the columns`, 'cursor');
+    for (const [column, kind] of Object.entries(table.mask ?? {})) {
+      if (!table.columns.includes(column)) problem(`masked column ${column} is not among the columns`, 'mask');
+      else if (column === table.cursor?.column)
+        problem(`cursor column ${column} cannot be masked: it says which rows changed`, 'mask');
+      else if (kind === 'drop' && table.key.includes(column))
+        problem(
+          `key column ${column} cannot be dropped: without it no row can be told from another; mask it with hash`,
+          'mask',
+        );
+    }
     const twice = table.columns.find((column, index) => table.columns.indexOf(column) !== index);
     if (twice !== undefined) problem(`column ${twice} is named twice`, 'columns');
     const reserved = table.columns.find((column) => ['_op', '_seq', '_extracted_at'].includes(column));

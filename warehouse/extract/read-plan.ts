@@ -2,8 +2,9 @@ import type { CursorWatermark, ReadHow } from '../core/bronze-commit.ts';
 import type { BronzeTable } from '../core/bronze-table.ts';
 import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
+import type { CursorProof } from './cursor-proof.ts';
 import { compareContracts, type Drift } from './drift.ts';
-import type { CursorProof, GuardReading } from './guard.ts';
+import type { GuardReading } from './guard.ts';
 
 /** How one table will be read, decided before a row moves: plain data. */
 export interface ReadPlan {
@@ -34,7 +35,7 @@ export function planRead(facts: {
     known === undefined
       ? { kind: 'none' }
       : compareContracts(`${table.schema}.${table.table}`, known.contract, table.contract);
-  const effect = known === undefined ? 'first' : drift.kind === 'key' ? 'replace' : 'compare';
+  const effect = known === undefined ? 'first' : drift.kind === 'key' || drift.kind === 'mask' ? 'replace' : 'compare';
   const driftWhy = drift.kind === 'none' ? null : drift.why;
   if (table.definition.mode === 'full' || proof === null) {
     return { how: 'whole', why: driftWhy, effect, drift, before, proof: null, keepBefore: false };
@@ -65,8 +66,7 @@ export function planRead(facts: {
 
 /** The SELECT to copy: a column of ones, then the contract's columns. Cursor reads are inclusive and always bring the rows without a cursor. */
 export function selectSql(table: CatalogTable, plan: Pick<ReadPlan, 'how' | 'before'>): string {
-  const columns = table.definition.columns.map(quoteIdentifier).join(', ');
-  const from = `select 1, ${columns} from ${quotePath(table.schema, table.table)}`;
+  const from = `select 1, ${table.select.join(', ')} from ${quotePath(table.schema, table.table)}`;
   if (plan.how === 'whole' || plan.before === null) return from;
   const cursor = quoteIdentifier(plan.before.column);
   return `${from} where ${cursor} >= ${quoteLiteral(plan.before.value)}::timestamptz or ${cursor} is null`;

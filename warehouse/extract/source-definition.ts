@@ -15,6 +15,11 @@ export interface TableDefinition {
   readonly columns: readonly string[];
   /** The column that moves with every change. `setBy: database`: a trigger sets it from now(), which makes the computed guard valid. */
   readonly cursor?: { readonly column: string; readonly setBy: 'database' | 'application' };
+  /**
+   * Columns whose raw values never leave Postgres. hash: a keyed hash of the value's text, VARCHAR, equal for equal values.
+   * drop: NULL in every row, so that the column is still there to be named; a key column cannot be dropped.
+   */
+  readonly mask?: Readonly<Record<string, 'hash' | 'drop'>>;
   readonly description?: string;
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { quoteLiteral } from '../core/quote.ts';
+import { maskSettings } from './mask.ts';
 
 /** One read-only connection to the source, its session pinned so that every value prints the same everywhere. */
 
@@ -12,6 +13,8 @@ export interface SessionOptions {
   readonly applicationName: string;
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
+  /** With it the session can hash masked columns. */
+  readonly maskSecret?: string | undefined;
   /** Aborting cancels the running statement in the server and ends the session. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -42,6 +45,8 @@ export async function openSession(options: SessionOptions): Promise<SourceSessio
   try {
     await client.connect();
     await client.query(pinSql(options));
+    for (const { name, value } of options.maskSecret === undefined ? [] : maskSettings(options.maskSecret))
+      await client.query('select set_config($1, $2, false)', [name, value]);
   } catch (error) {
     await client.end().catch(() => undefined);
     throw mapError(error);

@@ -1,8 +1,9 @@
 import type { SourceIdentity, SourceSnapshot } from '../core/bronze-commit.ts';
 import { SluiceError } from '../core/errors.ts';
-import { quoteIdentifier, quotePath } from '../core/quote.ts';
+import { quotePath } from '../core/quote.ts';
 import { type CatalogTable, readCatalog, readIdentity } from './catalog.ts';
 import { type GuardReading, readGuard } from './guard.ts';
+import { requireMaskSecret } from './mask.ts';
 import type { SourceDefinition } from './source-definition.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -25,7 +26,9 @@ const ATTEMPTS = 5;
 export async function openSnapshot(
   session: SourceSession,
   sources: readonly SourceDefinition[],
+  maskSecret?: string,
 ): Promise<OpenSnapshot> {
+  requireMaskSecret(sources, maskSecret);
   const guard = await readGuard(session);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     await session.rows('begin transaction isolation level repeatable read, read only');
@@ -34,7 +37,7 @@ export async function openSnapshot(
     );
     const identity = await readIdentity(session);
     const tables: CatalogTable[] = [];
-    for (const source of sources) tables.push(...(await readCatalog(session, source)));
+    for (const source of sources) tables.push(...(await readCatalog(session, source, maskSecret)));
     if (taken !== undefined && (await lockUnchanged(session, tables))) {
       const snapshot = { id: taken.id, at: guard.clock, lsn: guard.lsn };
       return { snapshot, exported: taken.exported, guard, identity, tables };
@@ -54,7 +57,7 @@ export async function openSnapshot(
 /** Locks every table for the transaction; false when one was rewritten or replaced after the snapshot. */
 async function lockUnchanged(session: SourceSession, tables: readonly CatalogTable[]): Promise<boolean> {
   for (const table of tables) {
-    const columns = table.definition.columns.map(quoteIdentifier).join(', ');
+    const columns = table.select.join(', ');
     // Columns altered after the snapshot may be missing here: then the file node, or the next attempt's catalog, tells.
     await session.rows(`select ${columns} from ${quotePath(table.schema, table.table)} limit 0`);
   }

@@ -61,6 +61,7 @@ export async function verifySource(options: VerifyOptions): Promise<VerifyReport
       applicationName: `sluice/${options.version} verify ${options.sources.map((source) => source.name).join(',')}`,
       statementTimeoutMs: limits.statementTimeoutMs ?? 1_800_000,
       lockTimeoutMs: limits.lockTimeoutMs ?? 10_000,
+      maskSecret: options.maskSecret,
       signal: options.signal,
     });
     try {
@@ -71,7 +72,7 @@ export async function verifySource(options: VerifyOptions): Promise<VerifyReport
         tempDirectory: join(dir, 'spill'),
       });
       try {
-        const open = await openSnapshot(session, options.sources);
+        const open = await openSnapshot(session, options.sources, options.maskSecret);
         for (const source of options.sources) {
           const known = options.state.sources.find((state) => state.source === source.name)?.identity ?? null;
           checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
@@ -119,8 +120,10 @@ async function verifyTable(
   const started = performance.now();
   const { contract } = table;
   const known = state.snapshot.tables.find((other) => other.source === table.source && other.table === table.table);
-  if (known !== undefined) compareContracts(`${table.schema}.${table.table}`, known.contract, contract);
-  const bronze = currentRowsSql(known === undefined ? neverCommitted(table) : { ...known, contract });
+  const drift = known && compareContracts(`${table.schema}.${table.table}`, known.contract, contract);
+  // Masked otherwise, what bronze holds is no value of this contract: it counts as not extracted.
+  const isVoid = known === undefined || drift?.kind === 'mask';
+  const bronze = currentRowsSql(isVoid ? neverCommitted(table) : { ...known, contract });
   const [theirs, ours] = [
     await sourceChecksum(session, table),
     await db.rows<Totals>(duckdbChecksumSql(contract, `(${bronze})`)).then((rows) => rows[0] ?? NOTHING),
@@ -132,9 +135,11 @@ async function verifyTable(
   const note =
     known === undefined
       ? 'never extracted'
-      : !equal && found === 0
-        ? 'the checksums differ although every row compares equal as copied'
-        : undefined;
+      : drift?.kind === 'mask'
+        ? `not extracted since: ${drift.why}`
+        : !equal && found === 0
+          ? 'the checksums differ although every row compares equal as copied'
+          : undefined;
   return {
     source: table.source,
     table: table.table,
@@ -159,8 +164,11 @@ interface Totals {
 const NOTHING: Totals = { rows: '0', checksum: '0' };
 
 async function sourceChecksum(session: SourceSession, table: CatalogTable): Promise<Totals> {
+  const masked = table.select.map((sql, i) => `${sql} as ${quoteIdentifier(table.contract.columns[i]?.name ?? '')}`);
   await session.rows('set local extra_float_digits = 0');
-  const [row] = await session.rows<Totals>(postgresChecksumSql(table.contract, quotePath(table.schema, table.table)));
+  const [row] = await session.rows<Totals>(
+    postgresChecksumSql(table.contract, `(select ${masked.join(', ')} from ${quotePath(table.schema, table.table)}) t`),
+  );
   await session.rows('set local extra_float_digits = 3');
   return row ?? NOTHING;
 }
