@@ -198,7 +198,7 @@ test('odd identifiers survive the whole way', async () => {
     );
   }
   await place.client.query(
-    `comment on table "Odd ""Schema"" */ ';--"."Upper" is E'first line\\n*/ second ${'\u2028'} line'`,
+    `comment on table "Odd ""Schema"" */ ';--"."Upper" is E'first line\\n*/ second \u2028 line'`,
   );
   const answer = await place.propose();
   assert.equal(answer.sources[0]?.name, 'odd_schema');

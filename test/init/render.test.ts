@@ -106,7 +106,7 @@ test('whatever the names, the file is what biome would write, compiles, loads an
 }, async () => {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-render-'));
   try {
-    const proposals = fc.sample(proposal, { numRuns: 60, seed: 4 });
+    const proposals = fc.sample(proposal, { numRuns: 80, seed: 4 });
     const edge = join(root, 'warehouse/extract/index.ts');
     for (const [i, source] of proposals.entries()) {
       const folder = join(dir, String(i), 'models', 'sources');

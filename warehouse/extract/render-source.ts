@@ -83,16 +83,25 @@ function literal(text: string): string {
   const [single, double] = ["'", '"'].map((mark) => text.split(mark).length - 1);
   const quote = (single ?? 0) > (double ?? 0) ? '"' : "'";
   const escaped = text.replaceAll('\\', '\\\\').replaceAll(quote, `\\${quote}`);
-  return `${quote}${escaped.replaceAll(UNSEEN, (mark) => `\\u{${(mark.codePointAt(0) ?? 0).toString(16)}}`)}${quote}`;
+  return `${quote}${escaped.replaceAll(UNSEEN, escapeMark)}${quote}`;
 }
+
+const escapeMark = (mark: string): string => `\\u{${(mark.codePointAt(0) ?? 0).toString(16)}}`;
 
 /** Controls, format marks (which turn text around or hide it), line separators, and spaces that are not the space bar's. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\ufeff]/gu;
 
-/** Without quotes where the language takes it so, in any script, as biome writes it. */
+/**
+ * Without quotes where the language takes it so, in any script, as biome writes it. Letters that Unicode got of late are known to biome and not to
+ * tsc: written as escapes they keep their quotes.
+ */
 function property(name: string): string {
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) && !new RegExp(UNSEEN).test(name) ? name : literal(name);
+  if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) || new RegExp(UNSEEN).test(name)) return literal(name);
+  return RARE.test(name) ? literal(name).replaceAll(new RegExp(RARE, 'gu'), escapeMark) : name;
 }
+
+/** Planes beyond the first, and the blocks of it that still grow: Arabic, Telugu, Kannada, Cyrillic, Latin. */
+const RARE = /[\u0860-\u08ff\u0c5c\u0cdc\u1c80-\u1c8f\ua720-\ua7ff\u{10000}-\u{10ffff}]/u;
 
 const inLine = (text: string): string => text.replaceAll(UNSEEN, ' ').replaceAll(/ +/g, ' ').trim();
 const inBlock = (text: string): string => inLine(text).replaceAll('*/', '* /');
