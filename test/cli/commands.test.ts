@@ -268,6 +268,7 @@ test('help of the whole and of every command shows examples; every command is in
     .filter((name) => name !== 'help');
   assert.deepEqual(commands, [
     'demo',
+    'init',
     'run',
     'plan',
     'extract',
