@@ -130,8 +130,11 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       const open = builds.get(buildId);
       if (open === undefined) return;
       builds.delete(buildId);
-      await open.build.abort();
-      await rm(open.dir, { recursive: true, force: true });
+      try {
+        await open.build.abort();
+      } finally {
+        await rm(open.dir, { recursive: true, force: true });
+      }
     },
   };
 }

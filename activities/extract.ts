@@ -44,10 +44,10 @@ export function createExtractActivity(dependencies: ExtractDependencies): EltAct
     const commits = await Promise.all(names.map(async (name) => [name, await bronze.head(name)] as const));
     log.info({ run: request.runKey, ms: batch.ms }, 'extracted');
     return {
-      tables: batch.tables,
+      tables: batch.tables.map((table) => ({ ...table, ms: Math.round(table.ms) })),
       commits: Object.fromEntries(commits),
       snapshotAt: batch.snapshot.at,
-      ms: batch.ms,
+      ms: Math.round(batch.ms),
     };
   };
 }

@@ -1,7 +1,7 @@
 import { type BenchOptions, round, runSluice, withProject } from './support.ts';
 
 interface DemoRun {
-  readonly extract: { readonly ms: number; readonly tables: readonly { readonly rowsRead: number }[] };
+  readonly extract: { readonly ms: number; readonly tables: readonly { readonly rows_read: number }[] };
   readonly models: readonly { readonly ms: number }[];
 }
 
@@ -15,7 +15,7 @@ export async function benchDemo({ scale }: BenchOptions): Promise<Record<string,
     ];
     const figures = runs.map(({ name, seconds, result }) => {
       const run = result['run'] as DemoRun;
-      const rows = run.extract.tables.reduce((sum, table) => sum + table.rowsRead, 0);
+      const rows = run.extract.tables.reduce((sum, table) => sum + table.rows_read, 0);
       return {
         name,
         seconds: round(seconds),

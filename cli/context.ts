@@ -23,7 +23,7 @@ export type CommandWork<Options> = (
 export interface CommandHost {
   readonly program: Command;
   /** Wraps work as a commander action. */
-  action<Options>(work: CommandWork<Options>): (...values: unknown[]) => Promise<void>;
+  readonly action: <Options>(work: CommandWork<Options>) => (...values: unknown[]) => Promise<void>;
 }
 
 export interface GlobalOptions {
@@ -38,7 +38,8 @@ export function createCommandHost(program: Command, setExitCode: (code: number) 
     action: (work) => {
       return async (...values) => {
         const command = values.at(-1) as Command;
-        const options = command.optsWithGlobals() as GlobalOptions;
+        // Not optsWithGlobals(): there an option of `demo` would win over the one of the same name of `demo evolve`.
+        const options = { ...program.opts(), ...command.opts() } as GlobalOptions;
         const json = options.json === true;
         const stop = listenForInterrupt();
         let debug = options.logLevel === 'debug' || options.logLevel === 'trace';

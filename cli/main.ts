@@ -1,33 +1,66 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CONFIG_OPTIONS } from '../infra/config.ts';
-import { registerBuild } from './commands/build.ts';
-import { registerDemo } from './commands/demo.ts';
-import { registerDoctor } from './commands/doctor.ts';
-import { registerExtract } from './commands/extract.ts';
-import { registerPlan } from './commands/plan.ts';
-import { registerQuery } from './commands/query.ts';
-import { registerReleases } from './commands/releases.ts';
-import { registerRollback } from './commands/rollback.ts';
-import { registerRun } from './commands/run.ts';
-import { registerServe } from './commands/serve.ts';
-import { registerShell } from './commands/shell.ts';
-import { registerStatus } from './commands/status.ts';
-import { registerToken } from './commands/token.ts';
-import { registerVerify } from './commands/verify.ts';
-import { createCommandHost } from './context.ts';
-import { toJson } from './output.ts';
+import { SLUICE_VERSION } from '../infra/version.ts';
+import { type CommandHost, createCommandHost } from './context.ts';
+import { guardProcess, toJson } from './output.ts';
+
+/** Every command, in the order of the help. Loaded only when it is wanted: the engines behind them take most of a start's time. */
+const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => void>>> = {
+  demo: async () => (await import('./commands/demo.ts')).registerDemo,
+  run: async () => (await import('./commands/run.ts')).registerRun,
+  plan: async () => (await import('./commands/plan.ts')).registerPlan,
+  extract: async () => (await import('./commands/extract.ts')).registerExtract,
+  build: async () => (await import('./commands/build.ts')).registerBuild,
+  query: async () => (await import('./commands/query.ts')).registerQuery,
+  shell: async () => (await import('./commands/shell.ts')).registerShell,
+  status: async () => (await import('./commands/status.ts')).registerStatus,
+  verify: async () => (await import('./commands/verify.ts')).registerVerify,
+  doctor: async () => (await import('./commands/doctor.ts')).registerDoctor,
+  releases: async () => (await import('./commands/releases.ts')).registerReleases,
+  rollback: async () => (await import('./commands/rollback.ts')).registerRollback,
+  serve: async () => (await import('./commands/serve.ts')).registerServe,
+  token: async () => (await import('./commands/token.ts')).registerToken,
+};
 
 /** Runs one command line (without `node` and the script); returns the exit code. Never throws. */
 export async function runCli(argv: readonly string[]): Promise<number> {
+  const json = argv.includes('--json');
+  guardProcess({ json });
   let exitCode = 0;
-  const program = new Command();
-  program
+  const program = createProgram();
+  const host = createCommandHost(program, (code) => {
+    exitCode = code;
+  });
+  const named = findCommand(argv);
+  for (const [name, load] of Object.entries(COMMANDS)) {
+    if (named === undefined || named === name) (await load())(host);
+  }
+  let printed = '';
+  for (const command of withSubcommands(program)) {
+    command.exitOverride();
+    if (json) command.configureOutput({ writeErr: () => undefined, writeOut: (text) => (printed += text) });
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) {
+      if (json) process.stdout.write(`${toJson({ text: printed.trimEnd() })}\n`);
+      return 0;
+    }
+    if (json) process.stdout.write(`${toJson({ error: toUsageError(error) })}\n`);
+    return 2;
+  }
+  return exitCode;
+}
+
+function createProgram(): Command {
+  return new Command()
     .name('sluice')
     .description(
       'Carries what changed in Postgres into a lakehouse and serves it: extract → bronze → silver → gold → serve.',
     )
-    .version(readVersion(), '-V, --version')
+    .version(SLUICE_VERSION, '-V, --version')
     .option('-p, --project <dir>', 'the project folder: models/, sql/ and .sluice/', '.')
     .option('--json', 'print one JSON object for machines and nothing else')
     .addOption(
@@ -38,47 +71,33 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showSuggestionAfterError(true)
     .showHelpAfterError('(sluice COMMAND --help shows the options with examples)')
-    .addHelpText('after', EXAMPLES)
-    .exitOverride();
-  const host = createCommandHost(program, (code) => {
-    exitCode = code;
-  });
-  for (const register of COMMANDS) register(host);
-  const json = argv.includes('--json');
-  for (const command of [program, ...program.commands]) {
-    command.exitOverride();
-    if (json) command.configureOutput({ writeErr: () => undefined });
-  }
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return 0;
-    if (json)
-      process.stdout.write(
-        `${toJson({ error: { code: 'USAGE', message: error.message.replace(/^error: /, ''), remedy: 'sluice COMMAND --help shows the options.', retryable: false, details: {} } })}\n`,
-      );
-    return 2;
-  }
-  return exitCode;
+    .addHelpText('after', EXAMPLES);
 }
 
-const COMMANDS = [
-  registerDemo,
-  registerRun,
-  registerPlan,
-  registerExtract,
-  registerBuild,
-  registerQuery,
-  registerShell,
-  registerStatus,
-  registerVerify,
-  registerDoctor,
-  registerReleases,
-  registerRollback,
-  registerServe,
-  registerToken,
-] as const;
+/** The command of a command line; undefined when all must be known: for the help, for a word that is no command. */
+function findCommand(argv: readonly string[]): string | undefined {
+  for (let i = 0; i < argv.length; i++) {
+    const arg = argv[i] ?? '';
+    if (['-p', '--project', '--log-level'].includes(arg)) i++;
+    else if (!arg.startsWith('-')) return arg in COMMANDS ? arg : undefined;
+  }
+  return undefined;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+function toUsageError(error: CommanderError) {
+  const message = error.code === 'commander.help' ? 'No command was given.' : error.message.replace(/^error: /, '');
+  return {
+    code: 'USAGE',
+    message,
+    remedy: 'sluice COMMAND --help shows the options with examples.',
+    retryable: false,
+    details: {},
+  };
+}
 
 const EXAMPLES = `
 Examples:
@@ -90,8 +109,3 @@ Examples:
 
 Exit codes: 0 done · 1 the answer is no (tests, build, verify) · 2 usage, configuration or a model · 3 a server, port or disk
             4 the data is not what was declared · 5 somebody else was first: run again · 70 a defect · 130 cancelled   (docs/errors.md)`;
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}

@@ -3,61 +3,154 @@ import { ignoreProgress, type OnProgress, type ProgressEvent } from '../warehous
 import { dim, green, type Output, red } from './output.ts';
 import { formatBytes, formatCount, formatDuration } from './table.ts';
 
-/** Shows progress on standard error: live bars on a terminal, one line per finished item elsewhere, nothing with --json. */
+/**
+ * Shows progress on standard error: on a terminal what runs, with bars, under one line per stage; elsewhere one line per finished item;
+ * nothing with --json. Failures and warnings always stay on the screen.
+ */
 export interface ProgressView {
   readonly onProgress: OnProgress;
-  /** Leaves the last state on the screen. */
+  /** Ends the view and leaves its last lines on the screen. */
   done(): void;
 }
 
 export function createProgressView(output: Output): ProgressView {
   if (output.json) return { onProgress: ignoreProgress, done: () => undefined };
-  return output.interactive ? createLiveView() : createLineView();
+  const write = (text: string): void => void process.stderr.write(text);
+  return output.interactive ? createLiveView(write, createLogUpdate(process.stderr)) : createLineView(write);
 }
 
-function createLineView(): ProgressView {
+/** One line per finished item; the tests of a layer are one line, and those that did not pass one each. */
+export function createLineView(write: (text: string) => void): ProgressView {
+  let tests: Tally | undefined;
+  const endTests = (): void => {
+    if (tests !== undefined) write(`${formatTally('test', tests)}\n`);
+    tests = undefined;
+  };
   return {
     onProgress: (event) => {
-      if (event.state === 'finished' || event.state === 'skipped' || event.state === 'failed')
-        process.stderr.write(`${formatEvent(event)}\n`);
+      if (event.stage !== 'test') endTests();
+      if (event.state === 'started' || event.state === 'running') return;
+      if (event.stage === 'test') tests = addTo(tests, event);
+      if (event.stage !== 'test' || needsAttention(event)) write(`${formatEvent(event)}\n`);
     },
-    done: () => undefined,
+    done: endTests,
   };
 }
 
-function createLiveView(): ProgressView {
-  const update = createLogUpdate(process.stderr, { showCursor: true });
+/** What draws over its own last picture. */
+export interface Canvas {
+  (text: string): void;
+  clear(): void;
+  done(): void;
+}
+
+/** A picture of a line per stage that has finished items and a line per item that runs. What finished is in the result's tables. */
+export function createLiveView(write: (text: string) => void, canvas: Canvas): ProgressView {
   const running = new Map<string, ProgressEvent>();
+  const stages = new Map<string, Tally>();
   let drawnAt = 0;
   const draw = (): void => {
-    drawnAt = Date.now();
-    update([...running.values()].slice(-12).map(formatEvent).join('\n'));
+    drawnAt = performance.now();
+    const lines = [
+      ...[...stages].map(([stage, tally]) => formatTally(stage, tally)),
+      ...[...running.values()].slice(-RUNNING_SHOWN).map(formatEvent),
+    ];
+    canvas(lines.join('\n'));
   };
   return {
     onProgress: (event) => {
       const id = `${event.stage} ${event.item}`;
       if (event.state === 'started' || event.state === 'running') {
         running.set(id, event);
-        if (Date.now() - drawnAt >= 80) draw();
+        if (performance.now() - drawnAt >= REDRAW_MS) draw();
         return;
       }
       running.delete(id);
-      update.clear();
-      process.stderr.write(`${formatEvent(event)}\n`);
-      draw();
+      stages.set(event.stage, addTo(stages.get(event.stage), event));
+      if (needsAttention(event)) {
+        canvas.clear();
+        write(`${formatEvent(event)}\n`);
+      }
+      if (needsAttention(event) || performance.now() - drawnAt >= REDRAW_MS) draw();
     },
     done: () => {
-      update.clear();
-      update.done();
+      if (stages.size === 0 && running.size === 0) return canvas.clear();
+      running.clear();
+      draw();
+      canvas.done();
+      stages.clear();
     },
   };
 }
 
+const REDRAW_MS = 80;
+const RUNNING_SHOWN = 10;
+
+/** What the finished items of a stage add up to. */
+interface Tally {
+  readonly items: number;
+  readonly skipped: number;
+  readonly failed: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Clock at the first item's start and the last one's end, milliseconds. */
+  readonly since: number;
+  readonly until: number;
+}
+
+function addTo(tally: Tally | undefined, event: ProgressEvent): Tally {
+  const now = performance.now();
+  return {
+    items: (tally?.items ?? 0) + 1,
+    skipped: (tally?.skipped ?? 0) + (event.state === 'skipped' ? 1 : 0),
+    failed: (tally?.failed ?? 0) + (event.state === 'failed' ? 1 : 0),
+    rows: (tally?.rows ?? 0) + (event.rows ?? 0),
+    bytes: (tally?.bytes ?? 0) + (event.bytes ?? 0),
+    since: tally?.since ?? now - (event.ms ?? 0),
+    until: now,
+  };
+}
+
+/** What one event of a stage stands for, in words. */
+const UNITS: Readonly<Record<ProgressEvent['stage'], string>> = {
+  load: 'steps',
+  extract: 'tables',
+  bronze: 'tables',
+  silver: 'models',
+  gold: 'models',
+  test: 'checks',
+  publish: 'releases',
+  serve: 'engines',
+  verify: 'tables',
+};
+
+function formatTally(stage: string, { items, skipped, failed, rows, bytes, since, until }: Tally): string {
+  const unit = UNITS[stage as ProgressEvent['stage']] ?? 'items';
+  const facts = [
+    `${formatCount(items)} ${items === 1 ? unit.replace(/s$/, '') : unit}`,
+    skipped === 0 ? undefined : `${formatCount(skipped)} unchanged`,
+    failed === 0 ? undefined : `${formatCount(failed)} failed`,
+    rows === 0 ? undefined : `${formatCount(rows)} rows`,
+    bytes === 0 ? undefined : formatBytes(bytes),
+    formatDuration(until - since),
+  ].filter((fact) => fact !== undefined);
+  return `${failed === 0 ? green(MARKS.finished) : red(MARKS.failed)} ${stage.padEnd(8)}${dim(facts.join(' · '))}`;
+}
+
 const MARKS = { started: '·', running: '·', finished: '✓', skipped: '–', failed: '✗' } as const;
+
+/** Failures, and tests that warn: their note is more than the number that passed. */
+function needsAttention(event: ProgressEvent): boolean {
+  if (event.state === 'failed') return true;
+  return event.stage === 'test' && event.state === 'finished' && !/^\d+ passed$/.test(event.note ?? '');
+}
+
+/** Rows of a view are counted by its tests only. */
+const isView = (event: ProgressEvent): boolean => event.note?.startsWith('view') ?? false;
 
 function formatEvent(event: ProgressEvent): string {
   const facts = [
-    event.rows === undefined ? undefined : `${formatCount(event.rows)} rows`,
+    event.rows === undefined || isView(event) ? undefined : `${formatCount(event.rows)} rows`,
     event.bytes === undefined || event.bytes === 0 ? undefined : formatBytes(event.bytes),
     event.ms === undefined ? undefined : formatDuration(event.ms),
     event.note,
@@ -67,12 +160,12 @@ function formatEvent(event: ProgressEvent): string {
       ? `${formatBar(event.rows, event.totalRows)} `
       : '';
   const mark =
-    event.state === 'finished'
-      ? green(MARKS.finished)
-      : event.state === 'failed'
-        ? red(MARKS.failed)
+    event.state === 'failed'
+      ? red(MARKS.failed)
+      : event.state === 'finished'
+        ? green(needsAttention(event) ? '!' : MARKS.finished)
         : MARKS[event.state];
-  return `${mark} ${event.stage.padEnd(8)}${event.item.padEnd(34)} ${bar}${dim(facts.join(' · '))}`;
+  return `${mark} ${event.stage.padEnd(8)}${event.item.padEnd(34)} ${bar}${dim(facts.join(' · '))}`.trimEnd();
 }
 
 /** [███████░░░] 70 % */

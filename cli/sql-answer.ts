@@ -12,37 +12,70 @@ export interface SqlAnswer {
   readonly more: boolean;
 }
 
-/** Runs one statement and reads at most `limit` rows, one more to know whether there are more. Throws QUERY_INVALID with DuckDB's words. */
-export async function readAnswer(db: DuckDb, sql: string, limit: number): Promise<SqlAnswer> {
+/**
+ * Runs one reading statement and takes at most `limit` rows, one more to know whether there are more. Throws QUERY_INVALID with DuckDB's
+ * words, CANCELLED when the signal fires.
+ */
+export async function readAnswer(db: DuckDb, sql: string, limit: number, signal?: AbortSignal): Promise<SqlAnswer> {
   const text = sql.trim().replace(/(;\s*)+$/, '');
+  const stop = interruptOnAbort(db, signal);
   try {
+    signal?.throwIfAborted();
     const statements = await db.connection.extractStatements(text);
     if (statements.count !== 1) {
       throw new SluiceError('QUERY_INVALID', `One statement is wanted, not ${statements.count}.`, {
-        remedy: 'Send them one by one.',
+        remedy: statements.count === 0 ? 'Try: sluice query "from gold.dim_tags limit 5"' : 'Send them one by one.',
       });
     }
     // Binding the text as it was typed gives errors with its own positions; the limit then goes around it.
     const prepared = await statements.prepare(0);
-    const isSelect = prepared.statementType === StatementType.SELECT;
+    const type = prepared.statementType;
     prepared.destroySync();
+    if (type !== StatementType.SELECT && type !== StatementType.EXPLAIN) throw notReading(type);
     const reader = await db.connection.runAndReadAll(
-      isSelect ? `select * from (\n${text}\n) limit ${limit + 1}` : text,
+      type === StatementType.SELECT ? `select * from (\n${text}\n) limit ${limit + 1}` : text,
     );
     const types = reader.columnTypes();
-    const rows = reader.convertRows<RowValue>(toRowValue) as RowValue[][];
+    const rows = reader.convertRows<RowValue>(toRowValue);
     return {
       columns: reader.columnNames().map((name, index) => ({ name, type: String(types[index]) })),
       rows: rows.slice(0, limit),
       more: rows.length > limit,
     };
   } catch (error) {
+    if (signal?.aborted === true) throw new SluiceError('CANCELLED', 'The query was cancelled.', { cause: error });
     if (isSluiceError(error)) throw error;
+    // A statement that writes fails where it is bound: the release is attached for reading.
+    if (/read-only mode/.test(messageOf(error))) throw notReading(StatementType.INVALID, error);
     throw new SluiceError('QUERY_INVALID', messageOf(error).trim(), {
       remedy: 'Tables are bronze.<source>.<table>, silver.<table> and gold.<table>; as_of() is the logical date.',
       cause: error,
     });
+  } finally {
+    stop();
   }
+}
+
+function notReading(type: StatementType, cause?: unknown): SluiceError {
+  const what = type === StatementType.INVALID ? 'This statement' : `A statement of type ${StatementType[type]}`;
+  return new SluiceError('QUERY_INVALID', `${what} does not only read; here only queries run.`, {
+    remedy: 'Write a query (select, from, with, describe, summarize, explain); tables are made by models in sql/.',
+    cause,
+  });
+}
+
+/** Interrupts until told to stop: DuckDB forgets an interrupt that comes just before a query begins. */
+function interruptOnAbort(db: DuckDb, signal: AbortSignal | undefined): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  const interrupt = (): void => {
+    db.connection.interrupt();
+    timer ??= setInterval(() => db.connection.interrupt(), 50);
+  };
+  signal?.addEventListener('abort', interrupt, { once: true });
+  return () => {
+    signal?.removeEventListener('abort', interrupt);
+    clearInterval(timer);
+  };
 }
 
 export function formatAnswer({ columns, rows, more }: SqlAnswer): string {
@@ -56,7 +89,8 @@ export function formatAnswer({ columns, rows, more }: SqlAnswer): string {
         : ('left' as const),
     })),
   );
-  return `${table}\n${more ? `the first ${formatCount(rows.length)} rows; there are more (--limit)` : `${formatCount(rows.length)} rows`}`;
+  const counted = rows.length === 1 ? '1 row' : `${formatCount(rows.length)} rows`;
+  return `${table}\n${more ? `the first ${counted}; there are more (--limit)` : counted}`;
 }
 
 /** RFC 4180, with a heading; NULL is empty, the empty text is quoted. */

@@ -1,6 +1,5 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Project } from '../infra/project.ts';
+import { openWorkFolder } from '../infra/work-folder.ts';
 import type { DuckDb } from '../warehouse/core/duckdb.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Release } from '../warehouse/core/release.ts';
@@ -25,24 +24,27 @@ export async function openWarehouseSession(project: Project): Promise<WarehouseS
   const sources = await loadSources(config.projectDir);
   const snapshot = await bronze.snapshot(sources.map((source) => source.name));
   const compiled = await compileProject({ files: await loadProject(config.projectDir), bronzeTables: snapshot.tables });
-  const work = join(config.cacheDir, 'work');
-  await mkdir(work, { recursive: true });
-  const workDir = await mkdtemp(join(work, 'session-'));
-  const db = await openEngine({
-    paths: await releases.fetch(release),
-    bronze: snapshot,
-    project: compiled,
-    asOf: release.asOf,
-    workDir,
-    limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
-    readOnly: true,
-  });
-  return {
-    db,
-    release,
-    close: async () => {
-      db.close();
-      await rm(workDir, { recursive: true, force: true });
-    },
-  };
+  const work = await openWorkFolder(config);
+  try {
+    const db = await openEngine({
+      paths: await releases.fetch(release),
+      bronze: snapshot,
+      project: compiled,
+      asOf: release.asOf,
+      workDir: work.dir,
+      limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
+      readOnly: true,
+    });
+    return {
+      db,
+      release,
+      close: async () => {
+        db.close();
+        await work.remove();
+      },
+    };
+  } catch (error) {
+    await work.remove();
+    throw error;
+  }
 }

@@ -4,22 +4,31 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
-import { SluiceError } from '../warehouse/core/errors.ts';
+import { messageOf, SluiceError } from '../warehouse/core/errors.ts';
+import { nearestOf } from '../warehouse/core/nearest.ts';
 
 /**
  * The one place that reads the environment. Values come from the process, then from the project's .env file, then from the defaults here.
  * docs/configuration.md lists every option; a test compares the two.
  */
 
-const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const whole = (min: number, max: number) =>
+  z.string().transform((text, context) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text.trim()) && value >= min && value <= max) return value;
+    context.addIssue(`is not a whole number from ${min} to ${max}`);
+    return z.NEVER;
+  });
+
+const isSourceUrl = (text: string): boolean =>
+  text === 'embedded' || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text));
 
 /** Every option: its schema, default, unit and meaning. */
 export const CONFIG_OPTIONS = {
   SLUICE_SOURCE_URL: {
-    schema: z.union([
-      z.literal('embedded'),
-      z.string().regex(/^postgres(ql)?:\/\//, 'must be "embedded" or begin with postgres://'),
-    ]),
+    schema: z
+      .string()
+      .refine(isSourceUrl, 'is neither "embedded" nor a URL such as postgres://user:password@host:5432/database'),
     default: 'embedded',
     describe:
       'Postgres to extract from: a postgres:// URL, or `embedded` for the project’s own Postgres in .sluice/postgres, started when needed.',
@@ -30,7 +39,7 @@ export const CONFIG_OPTIONS = {
       .min(1)
       .refine(
         (url) => !/^[a-z0-9+.-]+:\/\//i.test(url) || url.startsWith('file://'),
-        'must be a folder or a file:// URL',
+        'is neither a folder nor a file:// URL',
       ),
     default: '.sluice/lake',
     describe: 'Where bronze and the releases live: a folder, relative to the project, or a file:// URL.',
@@ -41,7 +50,9 @@ export const CONFIG_OPTIONS = {
     describe: 'Folder for working copies and fetched releases; losing it costs time only.',
   },
   SLUICE_LOG_LEVEL: {
-    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace']),
+    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace'], {
+      error: 'is none of silent, error, warn, info, debug, trace',
+    }),
     default: 'warn',
     describe: 'How much to log, as JSON lines on standard error.',
   },
@@ -72,7 +83,7 @@ export const CONFIG_OPTIONS = {
     describe: 'Port the service listens on; 0 takes a free one.',
   },
   SLUICE_JWT_SECRET: {
-    schema: z.string().min(32, 'must have at least 32 characters').optional(),
+    schema: z.string().min(32, 'has fewer than 32 characters').optional(),
     default: undefined,
     describe:
       'Secret that signs bearer tokens (HS256), at least 32 characters. Unset: a development secret in .sluice/jwt-secret, accepted on loopback addresses only.',
@@ -129,28 +140,31 @@ export function loadConfig(
   const unknown = Object.keys(values).filter(
     (name) => name.startsWith('SLUICE_') && !(name in CONFIG_OPTIONS) && !name.startsWith('SLUICE_TEST_'),
   );
-  for (const name of unknown) problems.push(`${name}: no such option`);
-  const read = <T>(name: OptionName): T => {
+  for (const name of unknown) {
+    const near = nearestOf(name, Object.keys(CONFIG_OPTIONS));
+    problems.push(`${name}: no such option${near === undefined ? '' : `; did you mean ${near}?`}`);
+  }
+  const read = <Name extends OptionName>(name: Name): z.output<(typeof CONFIG_OPTIONS)[Name]['schema']> => {
     const option = CONFIG_OPTIONS[name];
     const raw = values[name] === undefined || values[name] === '' ? option.default : values[name];
     const parsed = option.schema.safeParse(raw);
-    if (parsed.success) return parsed.data as T;
+    if (parsed.success) return parsed.data as never;
     const shown =
       name === 'SLUICE_JWT_SECRET' || name === 'SLUICE_SOURCE_URL' ? 'the value given' : JSON.stringify(raw);
     problems.push(`${name}: ${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
-    return undefined as T;
+    return undefined as never;
   };
   const config: Config = {
     projectDir: project,
     stateDir: join(project, '.sluice'),
-    sourceUrl: read<string>('SLUICE_SOURCE_URL'),
-    lakeDir: toFolder(project, read<string>('SLUICE_LAKE')),
-    cacheDir: toFolder(project, read<string>('SLUICE_CACHE')),
+    sourceUrl: read('SLUICE_SOURCE_URL'),
+    lakeDir: toFolder(project, read('SLUICE_LAKE')),
+    cacheDir: toFolder(project, read('SLUICE_CACHE')),
     logLevel: read('SLUICE_LOG_LEVEL'),
     threads: read('SLUICE_THREADS'),
     memoryMb: read('SLUICE_MEMORY_MB'),
-    statementTimeoutMs: read<number>('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
-    lockTimeoutMs: read<number>('SLUICE_LOCK_TIMEOUT_S') * 1000,
+    statementTimeoutMs: read('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
+    lockTimeoutMs: read('SLUICE_LOCK_TIMEOUT_S') * 1000,
     serve: {
       host: read('SLUICE_SERVE_HOST'),
       port: read('SLUICE_SERVE_PORT'),
@@ -179,7 +193,15 @@ function toFolder(project: string, value: string | undefined): string {
 }
 
 function readDotEnv(path: string): Record<string, string | undefined> {
-  return existsSync(path) ? parseEnv(readFileSync(path, 'utf8')) : {};
+  if (!existsSync(path)) return {};
+  try {
+    return parseEnv(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new SluiceError('CONFIG_INVALID', `${path} cannot be read: ${messageOf(error)}.`, {
+      remedy: 'Make it a text file of lines NAME=value that this user may read, or remove it.',
+      cause: error,
+    });
+  }
 }
 
 function definedOnly(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {

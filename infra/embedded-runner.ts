@@ -13,6 +13,8 @@ export interface EmbeddedOptions {
   readonly createActivities: (signal: AbortSignal) => EltActivities;
   readonly log: Log;
   readonly signal?: AbortSignal;
+  /** Time-outs and retries per step; those of temporal.config.ts when absent. */
+  readonly policies?: Readonly<Record<keyof EltActivities, ActivityPolicy>>;
 }
 
 /** Runs one pipeline to its end. Throws the first activity's error; CANCELLED when the signal fired. */
@@ -43,7 +45,7 @@ function bindActivities(options: EmbeddedOptions, scope: { signal: AbortSignal }
     name: Name,
     request: Parameters<EltActivities[Name]>[0],
   ): Promise<Awaited<ReturnType<EltActivities[Name]>>> => {
-    const policy: ActivityPolicy = ACTIVITY_POLICIES[name];
+    const policy = (options.policies ?? ACTIVITY_POLICIES)[name];
     const { signal } = scope;
     for (let attempt = 1; ; attempt++) {
       if (signal.aborted) throw cancelled(name);
@@ -54,8 +56,9 @@ function bindActivities(options: EmbeddedOptions, scope: { signal: AbortSignal }
         return crossBoundary(await method.call(implementation, crossBoundary(request))) as Awaited<
           ReturnType<EltActivities[Name]>
         >;
-      } catch (error) {
+      } catch (thrown) {
         if (signal.aborted) throw cancelled(name);
+        const error = deadline.aborted ? timedOut(name, policy, thrown) : thrown;
         if (!isSluiceError(error) || !error.retryable || attempt >= policy.retry.maximumAttempts) throw error;
         options.log.warn({ activity: name, attempt, code: error.code }, error.message);
         await delay(
@@ -83,6 +86,20 @@ function cancelled(activity: string): SluiceError {
   return new SluiceError('CANCELLED', `The run was cancelled during ${activity}.`, {
     remedy: 'Nothing was published; run the same command again to continue from the last commit.',
   });
+}
+
+/** The step's own word for it would be CANCELLED, which nobody asked for. */
+function timedOut(activity: string, policy: ActivityPolicy, cause: unknown): SluiceError {
+  return new SluiceError(
+    'STEP_TIMEOUT',
+    `The step ${activity} took longer than the ${policy.startToCloseTimeoutMs / 1000} s it may take.`,
+    {
+      remedy:
+        'Nothing was published. Raise startToCloseTimeoutMs of the step in temporal.config.ts if it needs longer.',
+      retryable: true,
+      cause,
+    },
+  );
 }
 
 /** What JSON would carry: keeps embedded runs honest about what Temporal can transport. */

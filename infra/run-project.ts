@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createBuildActivities, type OpenBuild } from '../activities/build.ts';
 import { createExtractActivity } from '../activities/extract.ts';
 import { demoState } from '../demo/index.ts';
@@ -12,6 +10,7 @@ import type { EltResult } from '../workflows/contract.ts';
 import { runEmbedded } from './embedded-runner.ts';
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
+import { openWorkFolder } from './work-folder.ts';
 
 export interface RunRequest {
   readonly steps: 'all' | 'extract' | 'build';
@@ -45,11 +44,10 @@ async function runSteps(
   const sources = await loadSources(config.projectDir);
   const files = await loadProject(config.projectDir);
   const asOf = request.asOf ?? (await resolveAsOf(project, sourceUrl));
-  const workDir = join(config.cacheDir, 'work');
-  await mkdir(workDir, { recursive: true });
+  const work = await openWorkFolder(config);
   const builds = new Map<string, OpenBuild>();
   const limits = { threads: config.threads, memoryMb: config.memoryMb };
-  return runEmbedded(
+  const run = runEmbedded(
     {
       pipeline: 'elt',
       asOf,
@@ -66,7 +64,7 @@ async function runSteps(
           bronze,
           sources,
           sourceUrl: sourceUrl ?? '',
-          workDir,
+          workDir: work.dir,
           version: SLUICE_VERSION,
           limits: { ...limits, statementTimeoutMs: config.statementTimeoutMs, lockTimeoutMs: config.lockTimeoutMs },
           log,
@@ -78,7 +76,7 @@ async function runSteps(
           releases,
           sources: sources.map((source) => source.name),
           compile: (snapshot) => compileProject({ files, bronzeTables: snapshot.tables }),
-          workDir,
+          workDir: work.dir,
           limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
           log,
           onProgress,
@@ -88,6 +86,7 @@ async function runSteps(
       }),
     },
   );
+  return run.finally(work.remove);
 }
 
 /** A build keeps the date of the current release; demo data has a calendar of its own; everything else is today in UTC. */

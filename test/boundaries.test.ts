@@ -119,7 +119,8 @@ test('only infra/config.ts reads the environment', () => {
 });
 
 test('the engine names nothing of this repository’s own models', () => {
-  const words = /\b(fct_|dim_accounts|dim_tags|stg_|transactions|balance_snapshots|institutions)\b/;
+  const words =
+    /\b(fct_\w+|dim_accounts|dim_tags|stg_\w+|bronze\.app|transaction_tags|balance_snapshots|institutions)\b/;
   const wrong = files.filter(
     (file) =>
       (topOf(file) === 'warehouse' || topOf(file) === 'service') &&

@@ -61,6 +61,15 @@ async function buildAndPublish(
     published = true;
     return { models, tests, release };
   } finally {
-    if (!published) await runtime.cleanup(() => activities.abortBuild({ buildId: build.buildId }));
+    if (!published) await abandon(runtime, build.buildId);
+  }
+}
+
+/** Throws the clones away. That this fails must not hide why the build did; what it leaves goes with the next run. */
+async function abandon(runtime: PipelineRuntime, buildId: string): Promise<void> {
+  try {
+    await runtime.cleanup(() => runtime.activities.abortBuild({ buildId }));
+  } catch (error) {
+    runtime.log('the clones of the build could not be removed', { buildId, code: runtime.codeOf(error) });
   }
 }

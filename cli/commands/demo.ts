@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { z } from 'zod';
 import { demoState, evolveDemo, loadDemo } from '../../demo/index.ts';
 import { startEmbeddedPostgres } from '../../infra/postgres/index.ts';
@@ -10,6 +10,7 @@ import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { EltResult } from '../../workflows/contract.ts';
 import type { CommandContext, CommandHost } from '../context.ts';
 import { showUserTrends } from '../demo-answer.ts';
+import { toSnakeCase } from '../output.ts';
 import { createProgressView, type ProgressView } from '../progress.ts';
 import { printRun } from '../run-report.ts';
 import { formatCount, formatDuration, formatTable } from '../table.ts';
@@ -31,6 +32,8 @@ export function registerDemo({ program, action }: CommandHost): void {
     .option('--scale <factor>', 'how much data: 1 is about 20,000 rows, 100 about 2 million', '1')
     .option('--seed <number>', 'the same seed gives the same data', '1')
     .option('--reset', 'throw the demo’s Postgres data, lake and releases away first')
+    // What stands behind `evolve` is evolve's own.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice demo\n  $ sluice demo --scale 10 --reset\n  $ sluice demo evolve --days 5',
@@ -56,6 +59,11 @@ export function registerDemo({ program, action }: CommandHost): void {
         return undefined;
       }),
     );
+
+  demo.hook('preSubcommand', () => {
+    const given = ['scale', 'seed', 'reset'].find((name) => demo.getOptionValueSource(name) === 'cli');
+    if (given !== undefined) demo.error(`error: --${given} stands before evolve, which does not take it there`);
+  });
 
   demo
     .command('evolve')
@@ -138,7 +146,7 @@ async function resetDemo({ config, log }: CommandContext): Promise<void> {
   }
   log.info({ lake: config.lakeDir }, 'resetting the demo');
   for (const dir of [config.lakeDir, config.cacheDir]) {
-    if (!dir.startsWith(config.stateDir)) {
+    if (!dir.startsWith(config.stateDir + sep)) {
       throw new SluiceError(
         'USAGE',
         `demo --reset removes folders inside ${config.stateDir} only, and ${dir} is not.`,
@@ -171,7 +179,7 @@ async function finishDemo(
   printRun(output, result);
   const answer = await showUserTrends(context, project);
   const seconds = (performance.now() - started) / 1000;
-  output.result({ ...facts, run: result, answer, seconds });
+  output.result(toSnakeCase({ ...facts, run: result, answer, seconds }));
   output.heading(`Done in ${formatDuration(seconds * 1000)}. Try next`);
   const token = `--sub ${answer.sub} --org ${answer.orgId}`;
   for (const line of [

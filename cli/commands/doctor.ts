@@ -1,5 +1,7 @@
-import { access, constants, mkdir, statfs } from 'node:fs/promises';
+import { existsSync, statSync } from 'node:fs';
+import { access, constants, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { compileOnBronze } from '../../infra/compile-project.ts';
 import type { Config } from '../../infra/config.ts';
 import { openProject, type Project, withSource } from '../../infra/project.ts';
@@ -24,7 +26,7 @@ export function registerDoctor({ program, action }: CommandHost): void {
     .command('doctor')
     .summary('check configuration and servers, and say how to mend what fails')
     .description(
-      'Tries every part that a run needs and says, for each, whether it works, what it found and how to mend it. Changes nothing. Exit code 1 when something fails.',
+      'Tries every part that a run needs and says, for each, whether it works, what it found and how to mend it. Changes no data: an embedded Postgres is started for a moment. Exit code 1 when something fails.',
     )
     .addHelpText('after', '\nExamples:\n  $ sluice doctor\n  $ sluice doctor --json')
     .action(
@@ -77,9 +79,12 @@ async function checkNode(): Promise<Omit<Finding, 'check'>> {
 }
 
 async function checkFolder(dir: string, option: string): Promise<Omit<Finding, 'check'>> {
+  // A folder that is not there yet will be made: what counts is the nearest one above it that is.
+  let existing = dir;
+  while (!existsSync(existing)) existing = dirname(existing);
   try {
-    await mkdir(dir, { recursive: true });
-    await access(dir, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (!statSync(existing).isDirectory()) throw new Error(`${existing} is not a folder`);
+    await access(existing, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     return {
       status: 'fail',
@@ -87,7 +92,7 @@ async function checkFolder(dir: string, option: string): Promise<Omit<Finding, '
       remedy: `Create it with the right owner, or point ${option} elsewhere.`,
     };
   }
-  const { bavail, bsize } = await statfs(dir);
+  const { bavail, bsize } = await statfs(existing);
   const free = bavail * bsize;
   if (free < LOW_DISK_BYTES)
     return {
@@ -150,14 +155,15 @@ async function checkSecret(config: Config): Promise<Omit<Finding, 'check'>> {
   };
 }
 
+/** Only `serve` needs the port, and what holds it is often a `sluice serve`: no failure. */
 async function checkPort({ serve }: Config): Promise<Omit<Finding, 'check'>> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', (error) =>
       resolve({
-        status: 'fail',
+        status: 'warn',
         detail: `${serve.host}:${serve.port} cannot be listened on: ${error.message}`,
-        remedy: 'End what holds it, or set SLUICE_SERVE_PORT; 0 takes a free one.',
+        remedy: 'For sluice serve, end what holds it, or set SLUICE_SERVE_PORT; 0 takes a free one.',
       }),
     );
     server.listen(serve.port, serve.host, () =>

@@ -1,6 +1,7 @@
 import { openProject } from '../../infra/project.ts';
 import { runProject } from '../../infra/run-project.ts';
 import type { CommandHost } from '../context.ts';
+import { toSnakeCase } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { printExtract } from '../run-report.ts';
 import type { RunOptions } from './run.ts';
@@ -24,7 +25,7 @@ export function registerExtract({ program, action }: CommandHost): void {
             { onProgress: view.onProgress, signal },
           );
           view.done();
-          output.result(result);
+          output.result(toSnakeCase(result));
           if (result.extract !== undefined) printExtract(output, result.extract);
         } finally {
           view.done();

@@ -22,15 +22,19 @@ export function registerQuery({ program, action }: CommandHost): void {
       '\nExamples:\n  $ sluice query "from gold.fct_monthly_trends order by month desc limit 5"\n  $ sluice query "select count(*) from bronze.app.transactions" --json\n  $ sluice query "from gold.dim_tags" --csv --limit 100000 > tags.csv',
     )
     .action(
-      action(async ({ config, output, log }, options, [sql = '']) => {
+      action(async ({ config, output, log, signal }, options, [sql = '']) => {
         const parsed = optionsSchema.safeParse(options);
         if (!parsed.success)
           throw new SluiceError('USAGE', 'query: --limit is not a number of rows from 1 to 10,000,000.', {
             remedy: 'Try: sluice query "from gold.dim_tags" --limit 500',
           });
+        if (parsed.data.csv === true && output.json)
+          throw new SluiceError('USAGE', 'query: --csv and --json are two formats for one output.', {
+            remedy: 'Leave one of them out.',
+          });
         const session = await openWarehouseSession(openProject(config, log));
         try {
-          const answer = await readAnswer(session.db, sql, parsed.data.limit);
+          const answer = await readAnswer(session.db, sql, parsed.data.limit, signal);
           output.result({
             release: session.release.number,
             as_of: session.release.asOf,

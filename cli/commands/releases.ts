@@ -1,4 +1,5 @@
 import { openProject } from '../../infra/project.ts';
+import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { Release } from '../../warehouse/core/release.ts';
 import type { CommandHost } from '../context.ts';
 import { formatBytes, formatTable } from '../table.ts';
@@ -14,10 +15,20 @@ export function registerReleases({ program, action }: CommandHost): void {
     .addHelpText('after', '\nExamples:\n  $ sluice releases\n  $ sluice releases --limit 3 --json')
     .action(
       action<{ limit: string }>(async ({ config, output, log }, options) => {
+        const limit = Number(options.limit);
+        if (!Number.isSafeInteger(limit) || limit < 1) {
+          throw new SluiceError(
+            'USAGE',
+            `releases: --limit ${JSON.stringify(options.limit)} is not a count from 1 on.`,
+            {
+              remedy: 'Try: sluice releases --limit 3',
+            },
+          );
+        }
         const { releases } = openProject(config, log);
         const found: Release[] = [];
         for await (const release of releases.list()) {
-          if (found.length >= Number(options.limit)) break;
+          if (found.length >= limit) break;
           found.push(release);
         }
         output.result({ releases: found.map((release) => summarizeRelease(release)) });

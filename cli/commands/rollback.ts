@@ -34,14 +34,19 @@ export function registerRollback({ program, action }: CommandHost): void {
     );
 }
 
+/** The version published before the current one, so that a second rollback goes further back instead of forth again. */
 async function findPrevious(list: AsyncIterable<Release>, current: Release): Promise<number> {
+  let passed = false;
   for await (const release of list) {
-    // Versions begin with their instant, so that they sort by age; a second rollback goes further back instead of forth again.
-    if (release.kind === 'publish' && release.version < current.version) return release.number;
+    if (release.kind !== 'publish') continue;
+    if (passed) return release.number;
+    passed = release.version === current.version;
   }
-  throw new SluiceError('RELEASE_NOT_FOUND', `Release ${current.number} is the only version there is.`, {
-    remedy: 'sluice releases lists what can be rolled back to.',
-  });
+  throw new SluiceError(
+    'RELEASE_NOT_FOUND',
+    `Release ${current.number} (${current.version}) has no version before it to roll back to.`,
+    { remedy: 'sluice releases lists what there is; sluice rollback NUMBER makes any of them current.' },
+  );
 }
 
 function toNumber(text: string): number {

@@ -1,6 +1,7 @@
 import { openProject } from '../../infra/project.ts';
 import { runProject } from '../../infra/run-project.ts';
 import type { CommandHost } from '../context.ts';
+import { toSnakeCase } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { printRun } from '../run-report.ts';
 
@@ -37,7 +38,7 @@ export function registerRun({ program, action }: CommandHost): void {
             { onProgress: view.onProgress, signal },
           );
           view.done();
-          output.result(result);
+          output.result(toSnakeCase(result));
           printRun(output, result);
         } finally {
           view.done();

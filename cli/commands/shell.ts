@@ -2,10 +2,10 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { openProject } from '../../infra/project.ts';
-import { exitCodeOf, messageOf } from '../../warehouse/core/errors.ts';
+import { messageOf } from '../../warehouse/core/errors.ts';
 import type { CommandContext, CommandHost } from '../context.ts';
-import { dim, toJson } from '../output.ts';
-import { formatAnswer, readAnswer } from '../sql-answer.ts';
+import { dim } from '../output.ts';
+import { formatAnswer, readAnswer, type SqlAnswer } from '../sql-answer.ts';
 import { openWarehouseSession, type WarehouseSession } from '../warehouse-session.ts';
 
 const HISTORY_LINES = 500;
@@ -52,9 +52,18 @@ async function prompt({ config, signal }: CommandContext, session: WarehouseSess
     if (line.trim() !== '') remembered.push(line);
   });
   process.stdout.write(
-    `${dim(`release ${session.release.number}, as of ${session.release.asOf}; read-only. Statements end with ; — .tables lists tables, .quit leaves.`)}\n`,
+    `${dim(`release ${session.release.number}, as of ${session.release.asOf}; read-only. Statements end with ; — Ctrl-C ends a query, .tables lists tables, .quit leaves.`)}\n`,
   );
   let text = '';
+  let running = new AbortController();
+  // Ctrl-C ends the query that runs, and throws away what was typed; Ctrl-D leaves.
+  lines.on('SIGINT', () => {
+    running.abort();
+    text = '';
+    lines.setPrompt('sluice> ');
+    process.stdout.write('\n');
+    lines.prompt();
+  });
   lines.setPrompt('sluice> ');
   lines.prompt();
   for await (const line of lines) {
@@ -63,8 +72,13 @@ async function prompt({ config, signal }: CommandContext, session: WarehouseSess
     text = text === '' && trimmed === '.tables' ? `${TABLES_SQL};` : `${text}${line}\n`;
     const { complete, rest } = splitStatements(text);
     text = rest.trim() === '' ? '' : rest;
-    for (const statement of complete)
-      await show(session, statement).catch((error: unknown) => process.stdout.write(`${messageOf(error)}\n`));
+    for (const statement of complete) {
+      running = new AbortController();
+      const interrupt = AbortSignal.any([running.signal, signal]);
+      await show(session, statement, interrupt).catch((error: unknown) =>
+        process.stdout.write(`${messageOf(error)}\n`),
+      );
+    }
     lines.setPrompt(text === '' ? 'sluice> ' : '   ...> ');
     lines.prompt();
   }
@@ -74,24 +88,33 @@ async function prompt({ config, signal }: CommandContext, session: WarehouseSess
   return 0;
 }
 
-async function runScript({ output }: CommandContext, session: WarehouseSession): Promise<number> {
+async function runScript({ output, signal }: CommandContext, session: WarehouseSession): Promise<number> {
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
   const { complete, rest } = splitStatements(Buffer.concat(chunks).toString('utf8'));
-  for (const statement of [...complete, ...(rest.trim() === '' ? [] : [rest])]) {
-    try {
-      if (output.json) process.stdout.write(`${toJson(await readAnswer(session.db, statement, SHOWN_ROWS))}\n`);
-      else await show(session, statement);
-    } catch (error) {
-      process.stderr.write(`${messageOf(error)}\n`);
-      return exitCodeOf(error);
-    }
+  const answers: SqlAnswer[] = [];
+  for (const statement of [...complete, rest]) {
+    if (stripComments(statement).trim() === '') continue;
+    const answer = await readAnswer(session.db, statement, SHOWN_ROWS, signal);
+    output.line(`${formatAnswer(answer)}\n`);
+    if (output.json) answers.push(answer);
   }
+  const { number, asOf } = session.release;
+  output.result({
+    release: number,
+    as_of: asOf,
+    answers: answers.map(({ columns, rows, more }) => ({ columns, rows, truncated: more })),
+  });
   return 0;
 }
 
-async function show(session: WarehouseSession, statement: string): Promise<void> {
-  process.stdout.write(`${formatAnswer(await readAnswer(session.db, statement, SHOWN_ROWS))}\n\n`);
+async function show(session: WarehouseSession, statement: string, signal: AbortSignal): Promise<void> {
+  const answer = await readAnswer(session.db, statement, SHOWN_ROWS, signal);
+  process.stdout.write(`${formatAnswer(answer)}\n\n`);
+}
+
+function stripComments(text: string): string {
+  return text.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ');
 }
 
 const TABLES_SQL = `select database_name || case when schema_name = 'main' then '' else '.' || schema_name end || '.' || table_name as "table"

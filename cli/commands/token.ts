@@ -4,11 +4,15 @@ import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { CommandHost } from '../context.ts';
 import { readJwtSecret } from '../jwt-secret.ts';
 
+const claim = z.string().min(1, 'is empty').max(200, 'is longer than 200 characters');
+const seconds = z.coerce.number().int().min(1).max(31_536_000);
 const optionsSchema = z.object({
-  sub: z.string().min(1),
-  org: z.string().min(1),
-  role: z.string().min(1),
-  ttl: z.coerce.number().int().min(1).max(31_536_000),
+  sub: claim,
+  org: claim,
+  role: claim,
+  ttl: z.string().refine((text) => seconds.safeParse(text).success, {
+    error: ({ input }) => `${JSON.stringify(input)} is not a whole number of seconds from 1 to 31,536,000`,
+  }),
 });
 
 export function registerToken({ program, action }: CommandHost): void {
@@ -30,11 +34,13 @@ export function registerToken({ program, action }: CommandHost): void {
       action(async ({ config, output }, options) => {
         const parsed = optionsSchema.safeParse(options);
         if (!parsed.success) {
-          throw new SluiceError('USAGE', `token: --ttl is not a number of seconds between 1 and 31,536,000.`, {
+          const issue = parsed.error.issues[0];
+          throw new SluiceError('USAGE', `token: --${String(issue?.path[0])} ${issue?.message ?? 'is wrong'}.`, {
             remedy: 'Try: sluice token --sub 1 --org 1 --ttl 3600',
           });
         }
-        const { sub, org, role, ttl } = parsed.data;
+        const { sub, org, role } = parsed.data;
+        const ttl = Number(parsed.data.ttl);
         const token = await mintToken({ secret: await readJwtSecret(config), sub, orgId: org, role, ttlSeconds: ttl });
         output.line(token);
         output.result({ token, sub, org_id: org, role, expires_in: ttl });

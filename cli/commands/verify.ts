@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { openProject, withSource } from '../../infra/project.ts';
 import { SLUICE_VERSION } from '../../infra/version.ts';
+import { openWorkFolder } from '../../infra/work-folder.ts';
 import { ERROR_CODES } from '../../warehouse/core/errors.ts';
 import { loadSources, type TableVerification, verifySource } from '../../warehouse/extract/index.ts';
 import type { CommandHost } from '../context.ts';
+import { toSnakeCase } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { formatCount, formatDuration, formatTable } from '../table.ts';
 
@@ -21,14 +21,13 @@ export function registerVerify({ program, action }: CommandHost): void {
         const { bronze } = openProject(config, log);
         const sources = await loadSources(config.projectDir);
         const view = createProgressView(output);
-        const workDir = join(config.cacheDir, 'work');
-        await mkdir(workDir, { recursive: true });
+        const work = await openWorkFolder(config);
         const report = await withSource(config, log, async (url) =>
           verifySource({
             url,
             sources,
             state: await bronze.state(sources.map((source) => source.name)),
-            workDir,
+            workDir: work.dir,
             version: SLUICE_VERSION,
             log,
             onProgress: view.onProgress,
@@ -40,8 +39,11 @@ export function registerVerify({ program, action }: CommandHost): void {
               lockTimeoutMs: config.lockTimeoutMs,
             },
           }),
-        ).finally(view.done);
-        output.result(report);
+        ).finally(async () => {
+          view.done();
+          await work.remove();
+        });
+        output.result(toSnakeCase(report));
         output.line(formatVerifications(report.tables));
         for (const table of report.tables.filter((candidate) => !candidate.equal))
           output.line(`\n${describeDifferences(table)}`);

@@ -74,15 +74,16 @@ test('equal tables have equal checksums, computed on both sides from every type'
   for (const table of report.tables) assert.equal(table.sourceChecksum, table.bronzeChecksum);
   assert.equal(report.equal, true);
   // One changed value of any column shows.
-  for (const column of columns.slice(1)) {
+  for (const [i, column] of columns.slice(1).entries()) {
+    const id = 100 + i;
     await lake.client.query(
-      `begin; update app.w set ${column} = case when num_nulls(${column}) = 1 then (select ${column} from app.w where id = 7) end where id = 100; commit`,
+      `update app.w set ${column} = case when num_nulls(${column}) = 1 then (select ${column} from app.w where id = 7) end where id = ${id}`,
     );
-    const { tables } = await verify(source);
-    assert.equal(tables[0]?.equal, false, column);
-    assert.deepEqual([tables[0]?.different.count, tables[0]?.different.keys], [1, [`id = 100 (${column})`]]);
-    await lake.run(source);
+    const [table] = (await verify(source)).tables;
+    assert.deepEqual([table?.equal, table?.different.count], [false, i + 1], column);
+    if (i < 5) assert.equal(table?.different.keys.at(-1), `id = ${id} (${column})`);
   }
+  await lake.run(source);
   assert.equal((await verify(source)).equal, true);
 });
 

@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   PORT_IN_USE: { exit: 3, status: 500 },
   POSTGRES_START_FAILED: { exit: 3, status: 500 },
   DISK_FULL: { exit: 3, status: 507 },
+  STEP_TIMEOUT: { exit: 3, status: 504 },
   CANCELLED: { exit: 130, status: 499 },
   INTERNAL: { exit: 70, status: 500 },
   // source

@@ -57,9 +57,9 @@ export async function readGuard(session: SourceSession): Promise<GuardReading> {
         'select pg_current_wal_lsn()::text as lsn, left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline',
       );
   const why = activity.replica
-    ? 'a replica does not show the transactions of its primary'
+    ? 'a replica does not show what runs on its primary'
     : !activity.sees_all
-      ? 'the role lacks pg_read_all_stats and cannot see other transactions'
+      ? 'the role lacks pg_read_all_stats and cannot see when other sessions began'
       : activity.hidden
         ? 'a session has track_activities off and hides its transaction'
         : null;

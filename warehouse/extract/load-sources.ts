@@ -56,7 +56,7 @@ export async function loadSources(projectDir: string): Promise<readonly SourceDe
   if (sources.length === 0) {
     throw new SluiceError('SOURCE_DEFINITION_INVALID', `${dir} defines no source.`, {
       remedy:
-        'Add a file such as models/sources/app.ts that exports an object of type SourceDefinition; docs/sources.md shows one.',
+        'Add a file such as models/sources/shop.ts that exports an object of type SourceDefinition; docs/sources.md shows one.',
     });
   }
   const seen = new Map<string, string>();

@@ -150,7 +150,9 @@ export async function checkTests(
     diagnostics.add({ code: 'MODEL_COLUMN_UNKNOWN', message: `test: ${table} has no column ${column}`, at, remedy });
   };
   for (const test of model.tests) {
-    if (test.kind === 'unique') for (const column of test.columns) unknown(test.at, column, model.name, bound);
+    // The key's own test names what the header's key names, which is checked there.
+    if (test.kind === 'unique' && test.columns !== model.key)
+      for (const column of test.columns) unknown(test.at, column, model.name, bound);
     if (test.kind === 'relationships') {
       const target = tables.get(test.to);
       if (target !== undefined) unknown(test.at, test.toColumn, test.to, target);

@@ -12,7 +12,7 @@ import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
 import { orderGraph, reach } from './graph.ts';
-import { lintModel } from './lint.ts';
+import { lintModel, readsElsewhere } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
@@ -104,8 +104,15 @@ async function compileModels(
   for (const name of graph.order) {
     const entry = byName.get(name);
     // A model below a broken one is not bound: its errors would only repeat the first.
-    if (entry === undefined || !entry.dependencies.every((dependency) => columns.has(dependency))) continue;
+    if (
+      entry === undefined ||
+      !entry.references.tables.every(({ name: table }) => table !== undefined && columns.has(table))
+    )
+      continue;
     const { model } = entry;
+    lintModel(entry, { engine, macros, models: compiled, diagnostics });
+    // A file it would read is refused by the lint with a better word than DuckDB's.
+    if (readsElsewhere(entry.references)) continue;
     const described = await engine.describe(model.sql);
     if (described.kind === 'problem') {
       reportProblem(described, model, engine, diagnostics);
@@ -113,7 +120,6 @@ async function compileModels(
     }
     const before = diagnostics.list.length;
     await checkHeader(engine, entry, described.columns, diagnostics);
-    lintModel(entry, described.columns, { engine, macros, models: compiled, diagnostics });
     if (diagnostics.list.length > before && hasRepeats(described.columns)) continue;
     await createModelTable(engine, model, described.columns);
     columns.set(name, described.columns);

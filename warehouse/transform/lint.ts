@@ -4,13 +4,13 @@ import type { Diagnostics } from './diagnostics.ts';
 import type { CompiledModel } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { LoadedMacros } from './read-macros.ts';
+import type { References } from './references.ts';
 import { offsetOfByte } from './source-text.ts';
-import type { BoundColumn, SqlEngine } from './sql-engine.ts';
+import type { SqlEngine } from './sql-engine.ts';
 
 /** Refuses SQL whose result is not decided by its inputs, or is not exact: found on the tree, so comments and strings never count. */
 export function lintModel(
   entry: ParsedModel,
-  _bound: readonly BoundColumn[],
   context: {
     readonly engine: SqlEngine;
     readonly macros: LoadedMacros;
@@ -21,7 +21,7 @@ export function lintModel(
   const { model, query, dependencies } = entry;
   const { engine, macros, models, diagnostics } = context;
   const report: Report = (node, message, remedy) => {
-    const offset = node === undefined ? 0 : offsetOfByte(model.sql, byteOf(node) ?? 0);
+    const offset = node === undefined ? 0 : offsetOfByte(model.sql, firstByteOf(node));
     diagnostics.add({ code: 'MODEL_LINT', message, at: locateInBody(model.bodyAt, model.sql, offset), remedy });
   };
   for (const node of walk(query)) lintNode(node, engine, report);
@@ -58,6 +58,20 @@ export function lintModel(
       remedy: 'Take the field out.',
     });
   }
+}
+
+/** DuckDB gives some nodes no place; then the first below it that has one is near enough. */
+function firstByteOf(node: AstNode): number {
+  for (const inner of walk(node)) {
+    const byte = byteOf(inner);
+    if (byte !== undefined) return byte;
+  }
+  return 0;
+}
+
+/** True when a query calls a table function that is not a model's to call. */
+export function readsElsewhere({ tableFunctions }: References): boolean {
+  return tableFunctions.some(({ name }) => !TABLE_FUNCTIONS.has(name));
 }
 
 type Report = (node: AstNode | undefined, message: string, remedy: string) => void;
@@ -120,6 +134,8 @@ function lintNode(node: AstNode, engine: SqlEngine, report: Report): void {
     report(node, 'a sample differs from run to run', 'Choose rows by a condition on their values.');
   }
   if (node['class'] === 'FUNCTION' || node['class'] === 'WINDOW') lintCall(node, engine, report);
+  if (node['class'] === 'COLLATE')
+    report(node, 'a collation makes different values equal', 'Compare lower(x) or strip_accents(x) instead.');
   if (node['class'] === 'PARAMETER') report(node, 'a model takes no parameters', 'Use as_of() or a literal.');
   if (node['class'] === 'COLUMN_REF' && Array.isArray(node['column_names']) && node['column_names'].length === 1) {
     const name = textOf(node['column_names'][0]).toLowerCase();
@@ -130,7 +146,7 @@ function lintNode(node: AstNode, engine: SqlEngine, report: Report): void {
     modifiers.some((modifier) => modifier['type'] === type && nodesOf(modifier['orders']).length > 0);
   const ordered = has('ORDER_MODIFIER');
   for (const modifier of modifiers) {
-    if (/^LIMIT/.test(textOf(modifier['type'])) && !ordered) {
+    if (textOf(modifier['type']).startsWith('LIMIT') && !ordered) {
       report(
         nodeOf(modifier['limit']),
         'limit without order by takes any rows',

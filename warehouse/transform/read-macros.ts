@@ -48,12 +48,16 @@ export async function loadMacros(
     diagnostics.add({ code: 'MODEL_CYCLE', message, at, remedy: 'Take one of the calls out.' });
   }
   await engine.run(createMacroSql(asOfMacro('2000-01-01'), 'temp'));
+  engine.functions.add('as_of');
   const ordered = graph.order.flatMap((name) => byName.get(name) ?? []);
   for (const { macro, place } of ordered) {
     const sql = createMacroSql(macro, 'temp');
     const bodyOffset = place === undefined ? 0 : sql.length - place.body.length;
     const problem = await engine.attempt(sql, bodyOffset);
-    if (problem === undefined) continue;
+    if (problem === undefined) {
+      engine.functions.add(macro.name);
+      continue;
+    }
     const facts = describeProblem(problem, engine);
     const at =
       place === undefined
@@ -81,8 +85,9 @@ function readMacro(
   engine: SqlEngine,
   diagnostics: Diagnostics,
 ): { macro: Macro; place: Place } | undefined {
-  const report = (offset: number, message: string, remedy = REMEDY) =>
-    void diagnostics.add({ code: 'MODEL_SQL_INVALID', message, at: locate(file, text, offset), remedy });
+  const report = (offset: number, message: string, remedy = REMEDY): undefined => {
+    diagnostics.add({ code: 'MODEL_SQL_INVALID', message, at: locate(file, text, offset), remedy });
+  };
   const tokens = [...scanSql(text)];
   // Leading comments describe the macro; blanking them keeps every offset.
   let plain = text;

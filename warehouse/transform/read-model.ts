@@ -59,7 +59,7 @@ export function readModel(file: ModelFile, diagnostics: Diagnostics): ReadModel 
     sql: cut.sql,
     bodyAt: locate(file.file, file.text, cut.sqlStart),
   };
-  return { model, header: value, headerAt: header.at };
+  return { model, header: value, headerAt: (...path) => header.at(...path) };
 }
 
 function checkPlace(file: ModelFile, diagnostics: Diagnostics): boolean {

@@ -36,8 +36,8 @@ export interface SqlEngine {
   readonly aggregates: ReadonlySet<string>;
   /** Names of functions whose value is not decided by their arguments. */
   readonly volatile: ReadonlySet<string>;
-  /** Names of all functions and macros, for suggestions. */
-  readonly functions: ReadonlySet<string>;
+  /** Names of all functions and of the macros made so far, for suggestions. */
+  readonly functions: Set<string>;
   close(): void;
 }
 

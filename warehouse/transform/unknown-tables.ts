@@ -33,5 +33,7 @@ export function reportUnknownTables(
 function suggestTable(written: string, tables: ReadonlySet<string>): string | undefined {
   const last = (name: string) => name.slice(name.lastIndexOf('.') + 1);
   const same = [...tables].filter((table) => last(table) === last(written) && !table.startsWith('bronze_log.')).sort();
-  return same[0] ?? nearestOf(written, [...tables].sort());
+  if (same[0] !== undefined) return same[0];
+  const near = nearestOf(last(written), [...tables].map(last).sort());
+  return [...tables].sort().find((table) => last(table) === near && !table.startsWith('bronze_log.'));
 }

@@ -67,3 +67,52 @@ create temporary table tagging on commit drop as
 create index on tagging (transaction_id);
 create index on tagging (tag_id);
 analyze tagging;
+
+-- Days of each account: the first, and the last on which it has a row.
+create temporary table life on commit drop as
+  select
+    accounts.id,
+    accounts.org_id,
+    accounts.user_id,
+    upper(pg_temp.clean(accounts.currency::text)) as code,
+    accounts.opening_balance,
+    accounts.opened_on as first_day,
+    case
+      when accounts.closed_on is null or accounts.closed_on > run.as_of then run.as_of
+      when accounts.closed_on < accounts.opened_on then accounts.opened_on
+      else accounts.closed_on
+    end as last_day
+  from app.accounts
+  cross join run
+  where accounts.opened_on <= run.as_of;
+
+-- Days on which a balance moves, what is dated outside the account's life moved to its edges.
+create temporary table turn on commit drop as
+  select
+    life.id,
+    case
+      when visible.booking_date < life.first_day then life.first_day
+      when visible.booking_date > life.last_day then life.last_day
+      else visible.booking_date
+    end as day,
+    sum(visible.amount) as amount,
+    count(*) as count
+  from visible
+  join life on life.id = visible.account_id and life.user_id = visible.user_id and life.code = visible.code
+  where not visible.pending
+  group by 1, 2;
+
+create unique index on turn (id, day);
+analyze turn;
+
+-- The balance after each such day, added up anew from the opening balance.
+create temporary table balance_after on commit drop as
+  select
+    turn.id,
+    turn.day,
+    (select life.opening_balance from life where life.id = turn.id)
+      + (select sum(earlier.amount) from turn as earlier where earlier.id = turn.id and earlier.day <= turn.day) as balance
+  from turn;
+
+create unique index on balance_after (id, day);
+analyze balance_after;

@@ -20,7 +20,7 @@ type Partition = Extract<RefreshRule, { kind: 'partition' }>;
 
 test('recomputing the touched partitions from cut tables equals a rebuild, for random queries and changes', async (t) => {
   const random = createRandom(20261121);
-  const models = await compileRandom(random, 260);
+  const models = await compileRandom(random, 200);
   const db = await openWarehouse();
   t.after(() => db.close());
   let checked = 0;
@@ -29,15 +29,15 @@ test('recomputing the touched partitions from cut tables equals a rebuild, for r
     if (model.refresh.kind !== 'partition') continue;
     const rule = model.refresh;
     for (let round = 0; round < 3; round++) {
-      for (const input of INPUTS) await fill(db, input, random);
+      await db.run(INPUTS.map((input) => fillSql(input, random)).join('; '));
       checked += 1;
       if (await refreshesLikeRebuild(db, model, rule, random)) effective += 1;
     }
   }
   t.diagnostic(`${models.length} queries, ${checked} refreshes, ${effective} that changed the model`);
   // The test says nothing when too little is provable or nothing changes.
-  assert.ok(checked > 250, `only ${checked} refreshes`);
-  assert.ok(effective > 120, `only ${effective} refreshes changed anything`);
+  assert.ok(checked > 200, `only ${checked} refreshes`);
+  assert.ok(effective > 90, `only ${effective} refreshes changed anything`);
 });
 
 /** Random models that DuckDB accepts; what it refuses (an ambiguous name, a join it cannot do) is left out. */
@@ -83,9 +83,9 @@ function row(random: Random): string {
   return `(${k}, ${s}, ${v}, [${random.pick(['', "'p'", "'q', 'p'", 'null'])}]::varchar[])`;
 }
 
-async function fill(db: DuckDb, table: string, random: Random): Promise<void> {
+function fillSql(table: string, random: Random): string {
   const rows = Array.from({ length: 2 + random.below(9) }, () => row(random));
-  await db.run(`delete from ${table}${rows.length === 0 ? '' : `; insert into ${table} values ${rows.join(', ')}`}`);
+  return `delete from ${table}; insert into ${table} values ${rows.join(', ')}`;
 }
 
 /** Changes some local inputs, refreshes by the rule and by a rebuild, and compares. True when the model's content changed. */
@@ -96,23 +96,26 @@ async function refreshesLikeRebuild(
   random: Random,
 ): Promise<boolean> {
   const inputs = Object.keys(rule.leaves).filter(() => random.chance(0.8));
-  await db.run(`create or replace temp table stored_rows as ${model.sql}`);
-  await db.run('create or replace temp table rows_before as from stored_rows');
   const types = rule.by.map((name) => `"${name}" ${model.boundColumns.find((column) => column.name === name)?.type}`);
-  await db.run(`create or replace temp table ${TOUCHED_TABLE} (${types.join(', ')})`);
-  for (const input of inputs) {
-    await db.run(`delete from ${input}_before; insert into ${input}_before from ${input}`);
-    await change(db, input, random);
-    for (const columns of rule.leaves[input] ?? []) {
-      const list = columns.map((column) => `"${column}"`).join(', ');
-      // As bags: a duplicate that goes or comes is a change.
-      await db.run(`insert into ${TOUCHED_TABLE} select distinct ${list} from (
-        (from ${input} except all from ${input}_before) union all (from ${input}_before except all from ${input}))`);
-    }
-  }
   const on = rule.by.map((name) => `r."${name}" is not distinct from t."${name}"`).join(' and ');
-  await db.run(`delete from stored_rows r using (select distinct * from ${TOUCHED_TABLE}) t where ${on}`);
-  await db.run(`insert into stored_rows by name ${rule.touchedSql}`);
+  const script = [
+    `create or replace temp table stored_rows as ${model.sql}`,
+    'create or replace temp table rows_before as from stored_rows',
+    `create or replace temp table ${TOUCHED_TABLE} (${types.join(', ')})`,
+    ...inputs.flatMap((input) => [
+      `delete from ${input}_before; insert into ${input}_before from ${input}`,
+      ...changeSql(input, random),
+      // As bags: a duplicate that goes or comes is a change.
+      ...(rule.leaves[input] ?? []).map((columns) => {
+        const list = columns.map((column) => `"${column}"`).join(', ');
+        return `insert into ${TOUCHED_TABLE} select distinct ${list} from (
+          (from ${input} except all from ${input}_before) union all (from ${input}_before except all from ${input}))`;
+      }),
+    ]),
+    `delete from stored_rows r using (select distinct * from ${TOUCHED_TABLE}) t where ${on}`,
+    `insert into stored_rows by name ${rule.touchedSql}`,
+  ];
+  await db.run(script.join(';\n'));
   const wrong = await differences(db, 'stored_rows', `(${model.sql}\n)`);
   if (wrong.length > 0) {
     const data = await Promise.all(
@@ -128,16 +131,17 @@ async function refreshesLikeRebuild(
   return (await differences(db, 'stored_rows', 'rows_before')).length > 0;
 }
 
-async function change(db: DuckDb, table: string, random: Random): Promise<void> {
-  const key = random.pick(['k = 1', 'k is null', 'v = 2', "s = 'p'", 's is null', 'k = 2 and v = 1']);
-  const statements = [
-    `insert into ${table} values ${row(random)}`,
-    `delete from ${table} where ${key}`,
-    `update ${table} set v = coalesce(v, 0) + 1 where ${key}`,
-    `update ${table} set k = ${random.pick(['0', '1', 'null'])} where ${key}`,
-    `update ${table} set s = ${random.pick(["'q'", 'null'])} where ${key}`,
-  ];
-  for (let i = 0; i <= 1 + random.below(3); i++) await db.run(random.pick(statements));
+function changeSql(table: string, random: Random): readonly string[] {
+  return Array.from({ length: 2 + random.below(3) }, () => {
+    const key = random.pick(['k = 1', 'k is null', 'v = 2', "s = 'p'", 's is null', 'k = 2 and v = 1']);
+    return random.pick([
+      `insert into ${table} values ${row(random)}`,
+      `delete from ${table} where ${key}`,
+      `update ${table} set v = coalesce(v, 0) + 1 where ${key}`,
+      `update ${table} set k = ${random.pick(['0', '1', 'null'])} where ${key}`,
+      `update ${table} set s = ${random.pick(["'q'", 'null'])} where ${key}`,
+    ]);
+  });
 }
 
 async function differences(db: DuckDb, one: string, other: string): Promise<readonly unknown[]> {

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { isSluiceError } from '../../../warehouse/core/errors.ts';
+import { compileProject, loadProject } from '../../../warehouse/transform/index.ts';
+import { BRONZE, modelText } from './project.ts';
+
+test('reads a project folder in the order of its paths, whatever else lies in it', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'sluice-load-'));
+  t.after(() => rm(dir, { recursive: true }));
+  const texts = {
+    'sql/silver/app/b.sql': modelText('select id from bronze.app.payments'),
+    'sql/silver/app/a.sql': modelText('select id from silver.b'),
+    'sql/gold/web/c.sql': modelText('select id from silver.a', ['owner: { public: x }', 'columns: { id: }']),
+    'sql/macros/m.sql': 'create macro m(x) as x',
+    'sql/tests/t.sql': modelText('select id from gold.c where id < 0', ['severity: warn']),
+    'sql/README.md': 'not SQL',
+    'models/sources/app.ts': 'not SQL either',
+  };
+  for (const [file, text] of Object.entries(texts)) {
+    await mkdir(dirname(join(dir, file)), { recursive: true });
+    await writeFile(join(dir, file), text);
+  }
+  const files = await loadProject(dir);
+  assert.deepEqual(
+    files.models.map(({ file, layer, domain, table }) => [file, layer, domain, table]),
+    [
+      ['sql/silver/app/a.sql', 'silver', 'app', 'a'],
+      ['sql/silver/app/b.sql', 'silver', 'app', 'b'],
+      ['sql/gold/web/c.sql', 'gold', 'web', 'c'],
+    ],
+  );
+  assert.deepEqual(
+    [files.macros, files.tests].map((list) => list.map(({ file }) => file)),
+    [['sql/macros/m.sql'], ['sql/tests/t.sql']],
+  );
+  const project = await compileProject({ files, bronzeTables: BRONZE });
+  assert.deepEqual(
+    project.models.map(({ name }) => name),
+    ['silver.b', 'silver.a', 'gold.c'],
+  );
+  assert.deepEqual(
+    project.sqlTests.map(({ name, layer, severity, dependencies }) => ({ name, layer, severity, dependencies })),
+    [{ name: 'tests.t', layer: 'gold', severity: 'warn', dependencies: ['gold.c'] }],
+  );
+});
+
+test('a folder without sql is no project', async () => {
+  await assert.rejects(loadProject(join(tmpdir(), 'sluice-nowhere')), (error) =>
+    isSluiceError(error, 'PROJECT_NOT_FOUND'),
+  );
+});
