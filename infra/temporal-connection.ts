@@ -10,11 +10,12 @@ export interface TemporalAddress {
   readonly namespace: string;
 }
 
-export interface TemporalClient extends TemporalAddress, AsyncDisposable {
+export interface TemporalClient extends TemporalAddress {
   readonly client: Client;
   readonly connection: Connection;
   /** Page of a run in the Web UI. */
   linkTo(workflowId: string, runId?: string): string;
+  close(): Promise<void>;
 }
 
 const DEFAULT_ADDRESS = '127.0.0.1:7233';
@@ -53,7 +54,7 @@ export async function connectTemporal(config: Pick<Config, 'temporalEnvironment'
     client: new Client({ connection, namespace }),
     linkTo: (workflowId, runId) =>
       [ui, 'namespaces', encodeURIComponent(namespace), 'workflows', encodeURIComponent(workflowId), ...(runId === undefined ? [] : [runId])].join('/'),
-    [Symbol.asyncDispose]: () => connection.close(),
+    close: () => connection.close(),
   };
 }
 

@@ -6,7 +6,7 @@ import { connectTemporal, toTemporalError } from './temporal-connection.ts';
 
 /** Adds the search attributes that the namespace lacks: a run that sets an unknown one would never end. */
 export async function ensureSearchAttributes(config: Pick<Config, 'temporalEnvironment' | 'temporalUi'>): Promise<void> {
-  await using temporal = await connectTemporal(config);
+  const temporal = await connectTemporal(config);
   const { connection, namespace, address } = temporal;
   try {
     const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
@@ -28,5 +28,7 @@ export async function ensureSearchAttributes(config: Pick<Config, 'temporalEnvir
       `The search attributes of the namespace ${namespace} at ${address} cannot be set up: ${messageOf(error)}.`,
       { remedy: `Let an administrator add them: ${wanted.join(', ')}.`, cause: error },
     );
+  } finally {
+    await temporal.close();
   }
 }
