@@ -116,5 +116,11 @@ export interface ScheduleDefinition {
 }
 
 export const SCHEDULES: readonly ScheduleDefinition[] = [
-  { id: 'elt-nightly', pipeline: DEFAULT_PIPELINE, cron: '0 2 * * *', timeZone: 'UTC', catchupWindowMs: 12 * 60 * MINUTE },
+  {
+    id: 'elt-nightly',
+    pipeline: DEFAULT_PIPELINE,
+    cron: '0 2 * * *',
+    timeZone: 'UTC',
+    catchupWindowMs: 12 * 60 * MINUTE,
+  },
 ];

@@ -15,7 +15,9 @@ export function createBackfillActivity(dependencies: ExtractDependencies): Serve
       const near = nearestOf(table, tables);
       throw new SluiceError('USAGE', `The source ${name} has no table ${JSON.stringify(table)}.`, {
         remedy:
-          near === undefined ? `Its tables are: ${tables.join(', ')}.` : `Did you mean ${near}? Its tables are: ${tables.join(', ')}.`,
+          near === undefined
+            ? `Its tables are: ${tables.join(', ')}.`
+            : `Did you mean ${near}? Its tables are: ${tables.join(', ')}.`,
       });
     }
     const batch = await extractBatch({

@@ -96,20 +96,22 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       try {
         const paths = await releases.checkout(previous, dir);
         const relay = createRelay();
-        const build = await relay.during(dependencies, () => openBuild({
-          project,
-          paths,
-          previous,
-          bronze: snapshot,
-          asOf: request.asOf,
-          workDir: dir,
-          selected: plan.selected,
-          ...(request.fullRefresh && { fullRefresh: true }),
-          limits,
-          log,
-          onProgress: relay.onProgress,
-          signal: relay.signal,
-        }));
+        const build = await relay.during(dependencies, () =>
+          openBuild({
+            project,
+            paths,
+            previous,
+            bronze: snapshot,
+            asOf: request.asOf,
+            workDir: dir,
+            selected: plan.selected,
+            ...(request.fullRefresh && { fullRefresh: true }),
+            limits,
+            log,
+            onProgress: relay.onProgress,
+            signal: relay.signal,
+          }),
+        );
         const known = new Map(
           WAREHOUSE_FILES.flatMap((file) =>
             previous === undefined ? [] : [[previous.files[file].sha256, previous.files[file].bytes] as const],

@@ -94,7 +94,9 @@ export const CONFIG_OPTIONS = {
     describe: 'Longest query of the service, in milliseconds.',
   },
   SLUICE_TEMPORAL_UI: {
-    schema: z.string().refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'is not an http:// or https:// URL'),
+    schema: z
+      .string()
+      .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'is not an http:// or https:// URL'),
     default: 'http://127.0.0.1:8233',
     describe:
       'Temporal’s Web UI, for links to runs. The server itself is found by Temporal’s own variables: TEMPORAL_ADDRESS (127.0.0.1:7233), TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, TEMPORAL_API_KEY and so on.',

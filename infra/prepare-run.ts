@@ -1,5 +1,5 @@
-import { selectSources } from '../activities/extract.ts';
 import type { PreparedRun, PrepareRequest } from '../activities/contract.ts';
+import { selectSources } from '../activities/extract.ts';
 import type { SourceDefinition } from '../warehouse/extract/index.ts';
 import { planBuild } from '../warehouse/transform/index.ts';
 import { compileOnBronze } from './compile-project.ts';

@@ -3,7 +3,7 @@ import { createBuildActivities, type OpenBuild } from '../activities/build.ts';
 import type { EltActivities, ServerActivities } from '../activities/contract.ts';
 import { createExtractActivity } from '../activities/extract.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
-import { type SourceDefinition, loadSources } from '../warehouse/extract/index.ts';
+import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
 import { compileProject, loadProject } from '../warehouse/transform/index.ts';
 import type { Project } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';

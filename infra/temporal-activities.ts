@@ -49,7 +49,9 @@ export function createWorkerActivities(options: WorkerActivitiesOptions): Worker
       lastUsed.set(buildId, Date.now());
     }
   };
-  const attempt = <Request, Result>(work: (steps: WorkerSteps, request: Request, signal: AbortSignal) => Promise<Result>) => {
+  const attempt = <Request, Result>(
+    work: (steps: WorkerSteps, request: Request, signal: AbortSignal) => Promise<Result>,
+  ) => {
     return async (request: Request): Promise<Result> =>
       runAttempt(options, (scope) => work(options.createSteps(scope), request, scope.signal));
   };
@@ -173,7 +175,9 @@ function toFailure(error: unknown): ApplicationFailure {
     type: known ? error.code : 'INTERNAL',
     message: known && error.remedy !== undefined ? `${error.message} ${error.remedy}` : messageOf(error),
     nonRetryable: !detail.retryable,
-    details: [JSON.parse(JSON.stringify(detail, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)))],
+    details: [
+      JSON.parse(JSON.stringify(detail, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value))),
+    ],
     ...(error instanceof Error && { cause: error }),
   });
 }

@@ -23,7 +23,9 @@ const CONNECT_TIMEOUT_MS = 5_000;
 
 function readSettings(config: Pick<Config, 'temporalEnvironment'>) {
   try {
-    const { connectionOptions, namespace } = loadClientConnectConfig({ overrideEnvVars: { ...config.temporalEnvironment } });
+    const { connectionOptions, namespace } = loadClientConnectConfig({
+      overrideEnvVars: { ...config.temporalEnvironment },
+    });
     return {
       connectionOptions: { ...connectionOptions, address: connectionOptions.address ?? DEFAULT_ADDRESS },
       namespace: namespace ?? 'default',
@@ -37,7 +39,9 @@ function readSettings(config: Pick<Config, 'temporalEnvironment'>) {
 }
 
 /** A client of the server. Throws TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, CONFIG_INVALID. */
-export async function connectTemporal(config: Pick<Config, 'temporalEnvironment' | 'temporalUi'>): Promise<TemporalClient> {
+export async function connectTemporal(
+  config: Pick<Config, 'temporalEnvironment' | 'temporalUi'>,
+): Promise<TemporalClient> {
   const { connectionOptions, namespace } = readSettings(config);
   const { address } = connectionOptions;
   const connection = await Connection.connect({
@@ -53,7 +57,14 @@ export async function connectTemporal(config: Pick<Config, 'temporalEnvironment'
     connection,
     client: new Client({ connection, namespace }),
     linkTo: (workflowId, runId) =>
-      [ui, 'namespaces', encodeURIComponent(namespace), 'workflows', encodeURIComponent(workflowId), ...(runId === undefined ? [] : [runId])].join('/'),
+      [
+        ui,
+        'namespaces',
+        encodeURIComponent(namespace),
+        'workflows',
+        encodeURIComponent(workflowId),
+        ...(runId === undefined ? [] : [runId]),
+      ].join('/'),
     close: () => connection.close(),
   };
 }
@@ -74,7 +85,13 @@ export async function connectWorker(
 export function isUnreachable(error: unknown): boolean {
   const code = isGrpcServiceError(error) ? error.code : undefined;
   const text = `${messageOf(error)} ${error instanceof Error ? messageOf(error.cause) : ''}`;
-  return code === 14 || code === 4 || /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UNAVAILABLE|DEADLINE|Failed to connect|transport error|Connect(ion)? (Error|refused)|before the deadline/i.test(text);
+  return (
+    code === 14 ||
+    code === 4 ||
+    /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UNAVAILABLE|DEADLINE|Failed to connect|transport error|Connect(ion)? (Error|refused)|before the deadline/i.test(
+      text,
+    )
+  );
 }
 
 export function toTemporalError(error: unknown, address: string): unknown {
@@ -88,8 +105,12 @@ export function toTemporalError(error: unknown, address: string): unknown {
     });
   }
   const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-  return new SluiceError('TEMPORAL_REFUSED', `The Temporal server at ${address} refused: ${messageOf(error)}${cause}.`, {
-    remedy: 'Check TEMPORAL_NAMESPACE and the rights of this client; docs/errors.md#temporal_refused says more.',
-    cause: error,
-  });
+  return new SluiceError(
+    'TEMPORAL_REFUSED',
+    `The Temporal server at ${address} refused: ${messageOf(error)}${cause}.`,
+    {
+      remedy: 'Check TEMPORAL_NAMESPACE and the rights of this client; docs/errors.md#temporal_refused says more.',
+      cause: error,
+    },
+  );
 }

@@ -1,11 +1,17 @@
 import {
   isGrpcServiceError,
-  type WorkflowExecutionInfo,
   WorkflowExecutionAlreadyStartedError,
+  type WorkflowExecutionInfo,
   WorkflowFailedError,
   WorkflowNotFoundError,
 } from '@temporalio/client';
-import { ActivityFailure, ApplicationFailure, CancelledFailure, ChildWorkflowFailure, TerminatedFailure } from '@temporalio/common';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  ChildWorkflowFailure,
+  TerminatedFailure,
+} from '@temporalio/common';
 import { DEFAULT_PIPELINE, TASK_QUEUE } from '../temporal.config.ts';
 import { ERROR_CODES, type ErrorCode, SluiceError } from '../warehouse/core/errors.ts';
 import type { BackfillResult, BackfillStart } from '../workflows/backfill.ts';
@@ -25,7 +31,13 @@ export interface StartedRun {
 export async function startElt(temporal: TemporalClient, input: EltStart, id?: string): Promise<StartedRun> {
   const pipeline = input.pipeline ?? DEFAULT_PIPELINE;
   const workflowId = id ?? `elt:${pipeline}:${new Date().toISOString()}`;
-  return start(temporal, 'elt', workflowId, input, `${pipeline}${input.asOf === undefined ? '' : `, as of ${input.asOf}`}`);
+  return start(
+    temporal,
+    'elt',
+    workflowId,
+    input,
+    `${pipeline}${input.asOf === undefined ? '' : `, as of ${input.asOf}`}`,
+  );
 }
 
 /** Starts a backfill; one per table at a time. Throws RUN_CONFLICT. */
@@ -100,7 +112,8 @@ export async function waitForRun<Result extends EltResult | BackfillResult>(
       } catch (error) {
         if (!isUnreachable(error)) throw toRunError(error, temporal.address);
         awaySince ??= Date.now();
-        if (Date.now() - awaySince > (options.patienceMs ?? PATIENCE_MS)) throw toTemporalError(error, temporal.address);
+        if (Date.now() - awaySince > (options.patienceMs ?? PATIENCE_MS))
+          throw toTemporalError(error, temporal.address);
         await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
       }
     }
@@ -113,18 +126,26 @@ export async function waitForRun<Result extends EltResult | BackfillResult>(
 /** What a run failed with, as the error that the same run in this process would have thrown. */
 export function toRunError(error: unknown, address: string): unknown {
   if (error instanceof WorkflowNotFoundError)
-    return new SluiceError('TEMPORAL_REFUSED', `The server at ${address} no longer knows the run ${error.workflowId}.`, {
-      remedy: 'Runs go when their retention ends; sluice releases shows what was published.',
-      cause: error,
-    });
+    return new SluiceError(
+      'TEMPORAL_REFUSED',
+      `The server at ${address} no longer knows the run ${error.workflowId}.`,
+      {
+        remedy: 'Runs go when their retention ends; sluice releases shows what was published.',
+        cause: error,
+      },
+    );
   if (!(error instanceof WorkflowFailedError)) return toTemporalError(error, address);
   let root: unknown = error.cause;
   while (root instanceof ActivityFailure || root instanceof ChildWorkflowFailure) root = root.cause;
   if (root instanceof CancelledFailure || root instanceof TerminatedFailure) {
-    return new SluiceError('CANCELLED', `The run was ${root instanceof CancelledFailure ? 'cancelled' : 'terminated'}.`, {
-      remedy: 'What was committed stands; start it again to go on from there.',
-      cause: error,
-    });
+    return new SluiceError(
+      'CANCELLED',
+      `The run was ${root instanceof CancelledFailure ? 'cancelled' : 'terminated'}.`,
+      {
+        remedy: 'What was committed stands; start it again to go on from there.',
+        cause: error,
+      },
+    );
   }
   const type = root instanceof ApplicationFailure ? root.type : undefined;
   const detail = root instanceof ApplicationFailure ? (root.details?.[0] as FailureDetail | undefined) : undefined;

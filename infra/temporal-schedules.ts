@@ -1,4 +1,9 @@
-import { ScheduleAlreadyRunning, type ScheduleOptions, ScheduleOverlapPolicy, type ScheduleUpdateOptions } from '@temporalio/client';
+import {
+  ScheduleAlreadyRunning,
+  type ScheduleOptions,
+  ScheduleOverlapPolicy,
+  type ScheduleUpdateOptions,
+} from '@temporalio/client';
 import { SCHEDULES, type ScheduleDefinition, TASK_QUEUE } from '../temporal.config.ts';
 import type { TemporalClient } from './temporal-connection.ts';
 import { toTemporalError } from './temporal-connection.ts';

@@ -5,7 +5,9 @@ import type { Config } from './config.ts';
 import { connectTemporal, toTemporalError } from './temporal-connection.ts';
 
 /** Adds the search attributes that the namespace lacks: a run that sets an unknown one would never end. */
-export async function ensureSearchAttributes(config: Pick<Config, 'temporalEnvironment' | 'temporalUi'>): Promise<void> {
+export async function ensureSearchAttributes(
+  config: Pick<Config, 'temporalEnvironment' | 'temporalUi'>,
+): Promise<void> {
   const temporal = await connectTemporal(config);
   const { connection, namespace, address } = temporal;
   try {

@@ -137,6 +137,13 @@ let installed = false;
 function installRuntime(level: Project['config']['logLevel']): void {
   if (installed) return;
   installed = true;
-  const words = { silent: 'ERROR', error: 'ERROR', warn: 'WARN', info: 'INFO', debug: 'DEBUG', trace: 'TRACE' } as const;
+  const words = {
+    silent: 'ERROR',
+    error: 'ERROR',
+    warn: 'WARN',
+    info: 'INFO',
+    debug: 'DEBUG',
+    trace: 'TRACE',
+  } as const;
   Runtime.install({ logger: new DefaultLogger(words[level]), shutdownSignals: [] });
 }

@@ -56,7 +56,9 @@ const FIELDS = {
   build: flag,
   pipeline: name,
   rowsPerSlice: count(1, 10_000_000),
-  progress: { problem: (value: unknown) => (isProgress(value) ? undefined : 'is set by the workflow itself: leave it out') },
+  progress: {
+    problem: (value: unknown) => (isProgress(value) ? undefined : 'is set by the workflow itself: leave it out'),
+  },
 } as const;
 
 const EXAMPLE = { source: 'app', table: 'transactions', keyFrom: 1000, keyTo: 2000 };
@@ -130,7 +132,11 @@ function rangeOf(input: BackfillStart): BackfillRequest['range'] {
   const byKey = input.keyFrom !== undefined || input.keyTo !== undefined;
   const byColumn = input.from !== undefined || input.to !== undefined;
   if (byKey && (byColumn || input.column !== undefined)) {
-    throw refuse('backfill', ['keyFrom and keyTo name keys, from, to and column values of another column: give one of the two'], EXAMPLE);
+    throw refuse(
+      'backfill',
+      ['keyFrom and keyTo name keys, from, to and column values of another column: give one of the two'],
+      EXAMPLE,
+    );
   }
   if (input.column !== undefined && !byColumn) throw refuse('backfill', ['column needs from or to'], EXAMPLE);
   const [from, to] = byKey ? [input.keyFrom, input.keyTo] : [input.from, input.to];

@@ -94,7 +94,9 @@ export async function extract({ sources, request }: ExtractStart): Promise<Extra
 
 /** The date of the schedule's nominal instant, in its zone; nothing for a run that no schedule started. */
 function scheduledDate(zone: string): string | undefined {
-  const at = workflowInfo().typedSearchAttributes.get(defineSearchAttributeKey('TemporalScheduledStartTime', 'DATETIME'));
+  const at = workflowInfo().typedSearchAttributes.get(
+    defineSearchAttributeKey('TemporalScheduledStartTime', 'DATETIME'),
+  );
   if (at === undefined) return undefined;
   const parts = new Intl.DateTimeFormat('en-US', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' });
   const found = Object.fromEntries(parts.formatToParts(at).map((part) => [part.type, part.value]));

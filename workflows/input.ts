@@ -61,7 +61,9 @@ export const oneOf = (...values: readonly string[]): Field => ({
 /** A bound of a range: a whole number or a text that Postgres reads as the column's type. */
 export const bound: Field = {
   problem: (value) =>
-    isText(value) || Number.isSafeInteger(value) ? undefined : 'must be a whole number or a text, e.g. 1000 or "2026-06-01"',
+    isText(value) || Number.isSafeInteger(value)
+      ? undefined
+      : 'must be a whole number or a text, e.g. 1000 or "2026-06-01"',
 };
 
 export const timeZone: Field = {

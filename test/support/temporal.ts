@@ -39,7 +39,8 @@ export async function startTestTemporal(): Promise<TestTemporal> {
     const started = spawn(binary, args, { stdio: 'ignore' });
     child = started;
     for (let attempt = 0; ; attempt++) {
-      if (started.exitCode !== null) throw new Error(`the Temporal server ended with ${started.exitCode}: ${binary} ${args.join(' ')}`);
+      if (started.exitCode !== null)
+        throw new Error(`the Temporal server ended with ${started.exitCode}: ${binary} ${args.join(' ')}`);
       try {
         const connection = await Connection.connect({ address, connectTimeout: 1_000 });
         await connection.workflowService.describeNamespace({ namespace: 'default' });
