@@ -81,13 +81,20 @@ export async function connectWorker(
   return { address, namespace, connection };
 }
 
+/** Numbers of gRPC's status codes. */
+export const GRPC = { invalidArgument: 3, deadlineExceeded: 4, unavailable: 14 } as const;
+
+export function grpcCodeOf(error: unknown): number | undefined {
+  return isGrpcServiceError(error) ? error.code : undefined;
+}
+
 /** gRPC's words for a server that is not there, or not yet. */
 export function isUnreachable(error: unknown): boolean {
-  const code = isGrpcServiceError(error) ? error.code : undefined;
+  const code = grpcCodeOf(error);
   const text = `${messageOf(error)} ${error instanceof Error ? messageOf(error.cause) : ''}`;
   return (
-    code === 14 ||
-    code === 4 ||
+    code === GRPC.unavailable ||
+    code === GRPC.deadlineExceeded ||
     /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|UNAVAILABLE|DEADLINE|Failed to connect|transport error|Connect(ion)? (Error|refused)|before the deadline/i.test(
       text,
     )

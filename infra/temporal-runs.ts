@@ -19,7 +19,7 @@ import type { EltResult } from '../workflows/contract.ts';
 import type { EltStart } from '../workflows/elt.ts';
 import type { FailureDetail } from '../workflows/failures.ts';
 import type { RunProgress } from '../workflows/run-state.ts';
-import { isUnreachable, type TemporalClient, toTemporalError } from './temporal-connection.ts';
+import { GRPC, grpcCodeOf, isUnreachable, type TemporalClient, toTemporalError } from './temporal-connection.ts';
 
 export interface StartedRun {
   readonly workflowId: string;
@@ -186,7 +186,7 @@ export async function listRuns(
       if (runs.length >= options.limit) break;
     }
   } catch (error) {
-    if (isGrpcServiceError(error) && error.code === 3)
+    if (isGrpcServiceError(error) && grpcCodeOf(error) === GRPC.invalidArgument)
       throw new SluiceError('USAGE', `The filter ${JSON.stringify(query)} is refused: ${error.details}.`, {
         remedy: `Write a visibility query, e.g. --filter "EltRunKind = 'nightly' and ExecutionStatus = 'Failed'".`,
         cause: error,

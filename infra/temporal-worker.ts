@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { TASK_QUEUE, WORKER } from '../temporal.config.ts';
+import { messageOf } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import { prepareRun } from './prepare-run.ts';
 import { type Project, withSource } from './project.ts';
@@ -25,7 +26,7 @@ export interface WorkerOptions {
 /** Serves the project's runs until the signal fires; then ends what can be ended within the grace time and hands the rest back. */
 export async function runWorker(project: Project, options: WorkerOptions): Promise<void> {
   const { config, log } = project;
-  installRuntime(config.logLevel);
+  installRuntime(log);
   const { connection, address, namespace } = await connectWorker(config);
   const work = await openWorkFolder(config);
   try {
@@ -134,16 +135,22 @@ export async function bundleWorkflows(
 let installed = false;
 
 /** Once per process. Signals are ours to handle, so that a worker shares them with the command line. */
-function installRuntime(level: Project['config']['logLevel']): void {
+function installRuntime(log: Log): void {
   if (installed) return;
   installed = true;
-  const words = {
-    silent: 'ERROR',
-    error: 'ERROR',
-    warn: 'WARN',
-    info: 'INFO',
-    debug: 'DEBUG',
-    trace: 'TRACE',
-  } as const;
-  Runtime.install({ logger: new DefaultLogger(words[level]), shutdownSignals: [] });
+  Runtime.install({ logger: createSdkLogger(log), shutdownSignals: [] });
+}
+
+/** What the SDK says, in our log: a failed step has been told by us already, with its code and without a stack. */
+function createSdkLogger(log: Log): DefaultLogger {
+  const level = log.isLevelEnabled('debug') ? 'DEBUG' : log.isLevelEnabled('info') ? 'INFO' : 'WARN';
+  return new DefaultLogger(level, (entry) => {
+    const { error, workflowId, activityType, taskQueue } = (entry.meta ?? {}) as Record<string, unknown>;
+    const reason = error === undefined ? undefined : messageOf(error);
+    const facts = { workflowId, activity: activityType, queue: taskQueue, reason };
+    if (entry.level === 'ERROR') log.error(facts, entry.message);
+    else if (entry.level === 'WARN' && activityType === undefined) log.warn(facts, entry.message);
+    else if (entry.level === 'INFO') log.info(facts, entry.message);
+    else log.debug(facts, entry.message);
+  });
 }

@@ -6,7 +6,7 @@ import type { EltResult } from './contract.ts';
 import type { EltStart } from './elt.ts';
 import { toRunFailure } from './failures.ts';
 import { bound, count, flag, name, readInput, refuse, text } from './input.ts';
-import { openRunState } from './run-state.ts';
+import { openRunState, type RunState } from './run-state.ts';
 import { setSearchAttributes } from './search-attributes.ts';
 
 /** What the workflow `backfill` is started with. Without a range the whole table is read again. */
@@ -103,7 +103,7 @@ export async function backfill(raw?: BackfillStart): Promise<BackfillResult> {
       state.leave(`${progress.rowsRead} rows read: +${progress.inserted} ~${progress.updated} -${progress.deleted}`);
       if (report.next === null) break;
     }
-    const release = input.build === false ? undefined : await bringUpToDate(pipeline, state.enter);
+    const release = input.build === false ? undefined : await bringUpToDate(pipeline, state);
     const { after: _, ...totals } = progress;
     return { source, table, ...totals, ...(note !== undefined && { note }), ...(release !== undefined && { release }) };
   } catch (error) {
@@ -112,8 +112,8 @@ export async function backfill(raw?: BackfillStart): Promise<BackfillResult> {
 }
 
 /** A whole run, not only a build: it brings the other tables to a moment that is not older than what the backfill read. */
-async function bringUpToDate(pipeline: string, enter: (step: string) => Promise<void>): Promise<number | undefined> {
-  await enter('run the pipeline');
+async function bringUpToDate(pipeline: string, state: RunState): Promise<number | undefined> {
+  await state.enter('run the pipeline');
   const result = await executeChild<(input: EltStart) => Promise<EltResult>>('elt', {
     workflowId: `${workflowInfo().workflowId}:run`,
     args: [{ pipeline, kind: 'backfill' }],

@@ -31,8 +31,16 @@ export async function startTestTemporal(): Promise<TestTemporal> {
     'server',
     'start-dev',
     '--headless',
-    ...['--ip', '127.0.0.1', '--port', String(port), '--http-port', String(httpPort)],
-    ...['--db-filename', join(dir, 'temporal.db'), '--log-level', 'error'],
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--http-port',
+    String(httpPort),
+    '--db-filename',
+    join(dir, 'temporal.db'),
+    '--log-level',
+    'error',
   ];
   let child: ChildProcess | undefined;
   const start = async (): Promise<void> => {
