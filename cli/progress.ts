@@ -45,12 +45,16 @@ export interface Canvas {
 }
 
 /** A picture of a line per stage that has finished items and a line per item that runs. What finished is in the result's tables. */
-export function createLiveView(write: (text: string) => void, canvas: Canvas): ProgressView {
+export function createLiveView(
+  write: (text: string) => void,
+  canvas: Canvas,
+  now: () => number = () => performance.now(),
+): ProgressView {
   const running = new Map<string, ProgressEvent>();
   const stages = new Map<string, Tally>();
   let drawnAt = 0;
   const draw = (): void => {
-    drawnAt = performance.now();
+    drawnAt = now();
     const lines = [
       ...[...stages].map(([stage, tally]) => formatTally(stage, tally)),
       ...[...running.values()].slice(-RUNNING_SHOWN).map(formatEvent),
@@ -62,7 +66,7 @@ export function createLiveView(write: (text: string) => void, canvas: Canvas): P
       const id = `${event.stage} ${event.item}`;
       if (event.state === 'started' || event.state === 'running') {
         running.set(id, event);
-        if (performance.now() - drawnAt >= REDRAW_MS) draw();
+        if (now() - drawnAt >= REDRAW_MS) draw();
         return;
       }
       running.delete(id);
@@ -71,7 +75,7 @@ export function createLiveView(write: (text: string) => void, canvas: Canvas): P
         canvas.clear();
         write(`${formatEvent(event)}\n`);
       }
-      if (needsAttention(event) || performance.now() - drawnAt >= REDRAW_MS) draw();
+      if (needsAttention(event) || now() - drawnAt >= REDRAW_MS) draw();
     },
     done: () => {
       if (stages.size === 0 && running.size === 0) return canvas.clear();

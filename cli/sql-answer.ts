@@ -21,12 +21,9 @@ export async function readAnswer(db: DuckDb, sql: string, limit: number, signal?
   const stop = interruptOnAbort(db, signal);
   try {
     signal?.throwIfAborted();
+    if (stripComments(text).trim() === '') throw notOne(0);
     const statements = await db.connection.extractStatements(text);
-    if (statements.count !== 1) {
-      throw new SluiceError('QUERY_INVALID', `One statement is wanted, not ${statements.count}.`, {
-        remedy: statements.count === 0 ? 'Try: sluice query "from gold.dim_tags limit 5"' : 'Send them one by one.',
-      });
-    }
+    if (statements.count !== 1) throw notOne(statements.count);
     // Binding the text as it was typed gives errors with its own positions; the limit then goes around it.
     const prepared = await statements.prepare(0);
     const type = prepared.statementType;
@@ -47,13 +44,32 @@ export async function readAnswer(db: DuckDb, sql: string, limit: number, signal?
     if (isSluiceError(error)) throw error;
     // A statement that writes fails where it is bound: the release is attached for reading.
     if (/read-only mode/.test(messageOf(error))) throw notReading(StatementType.INVALID, error);
-    throw new SluiceError('QUERY_INVALID', messageOf(error).trim(), {
+    throw new SluiceError('QUERY_INVALID', wordsOf(error), {
       remedy: 'Tables are bronze.<source>.<table>, silver.<table> and gold.<table>; as_of() is the logical date.',
       cause: error,
     });
   } finally {
     stop();
   }
+}
+
+/** DuckDB's message without what the bindings put before it. */
+function wordsOf(error: unknown): string {
+  return messageOf(error)
+    .replace(/^Failed to extract statements: /, '')
+    .replaceAll(/\n{2,}/g, '\n')
+    .trim();
+}
+
+function notOne(count: number): SluiceError {
+  return new SluiceError('QUERY_INVALID', `One statement is wanted, not ${count}.`, {
+    remedy: count === 0 ? 'Try: sluice query "show all tables"' : 'Send them one by one.',
+  });
+}
+
+/** The text without its comments; good enough to see whether there is anything else. */
+export function stripComments(text: string): string {
+  return text.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ');
 }
 
 function notReading(type: StatementType, cause?: unknown): SluiceError {

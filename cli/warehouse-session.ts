@@ -35,6 +35,7 @@ export async function openWarehouseSession(project: Project): Promise<WarehouseS
       limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
       readOnly: true,
     });
+    project.log.debug({ release: release.number, asOf: release.asOf }, 'session is open');
     return {
       db,
       release,

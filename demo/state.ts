@@ -1,6 +1,6 @@
 import pg from 'pg';
 import type { IsoDate } from '../warehouse/core/clock.ts';
-import { SluiceError } from '../warehouse/core/errors.ts';
+import { messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import { dayOf } from './calendar.ts';
 import type { World } from './world.ts';
 
@@ -56,13 +56,22 @@ export async function connect(url: string): Promise<pg.Client> {
             cause,
           },
         )
-      : new SluiceError('SOURCE_UNREACHABLE', `Postgres at ${host}:${port}/${database} does not answer.`, {
-          remedy: 'Check host, port and database in the URL, and that the server runs.',
-          retryable: true,
-          cause,
-        });
+      : new SluiceError(
+          'SOURCE_UNREACHABLE',
+          `Postgres at ${host}:${port}/${database} cannot be opened: ${reasonOf(cause)}.`,
+          {
+            remedy: 'Check host, port and database in the URL, and that the server runs.',
+            retryable: true,
+            cause,
+          },
+        );
   }
   return client;
+}
+
+/** Several addresses that fail come as one error without a message of its own. */
+function reasonOf(cause: unknown): string {
+  return messageOf(cause) || (cause instanceof AggregateError ? messageOf(cause.errors[0]) : 'it does not answer');
 }
 
 /** The state of the demo in a database; undefined where none was loaded. */

@@ -24,7 +24,12 @@ export interface ProjectSteps {
 }
 
 /** The steps of a project's runs, wired to its stores; the same for both ways to run. Clones and spools go to `workDir`. */
-export async function openProjectSteps(project: Project, workDir: string): Promise<ProjectSteps> {
+export async function openProjectSteps(
+  project: Project,
+  workDir: string,
+  /** Called for each build, so that a worker that runs for weeks builds the models as they are now. */
+  loadFiles: () => ReturnType<typeof loadProject> = () => loadProject(project.config.projectDir),
+): Promise<ProjectSteps> {
   const { config, bronze, releases, log } = project;
   const sources = await loadSources(config.projectDir);
   const builds = new Map<string, OpenBuild>();
@@ -51,9 +56,7 @@ export async function openProjectSteps(project: Project, workDir: string): Promi
           bronze,
           releases,
           sources: sources.map((source) => source.name),
-          // Read for each build, so that a worker that runs for weeks builds the models as they are now.
-          compile: async (snapshot) =>
-            compileProject({ files: await loadProject(config.projectDir), bronzeTables: snapshot.tables }),
+          compile: async (snapshot) => compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables }),
           workDir,
           limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
           log,

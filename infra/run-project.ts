@@ -3,6 +3,8 @@ import { DEFAULT_PIPELINE } from '../temporal.config.ts';
 import { isIsoDate, systemClock, toIsoDate } from '../warehouse/core/clock.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
+import type { SourceDefinition } from '../warehouse/extract/index.ts';
+import { loadProject } from '../warehouse/transform/index.ts';
 import type { EltResult } from '../workflows/contract.ts';
 import { runEmbedded } from './embedded-runner.ts';
 import { type Project, withSource } from './project.ts';
@@ -39,7 +41,10 @@ async function runSteps(
   const onProgress = hooks.onProgress ?? ignoreProgress;
   const work = await openWorkFolder(project.config);
   try {
-    const steps = await openProjectSteps(project, work.dir);
+    // Read before anything is carried: a model that cannot be read is no reason to burden the source.
+    const files = await loadProject(project.config.projectDir);
+    const steps = await openProjectSteps(project, work.dir, async () => files);
+    if (request.steps === 'build') await assertExtracted(project, steps.sources);
     return await runEmbedded(
       {
         pipeline: DEFAULT_PIPELINE,
@@ -58,6 +63,18 @@ async function runSteps(
   } finally {
     await work.remove();
   }
+}
+
+/** Throws USAGE when no source was ever extracted. */
+export async function assertExtracted(
+  { bronze, config }: Project,
+  sources: readonly SourceDefinition[],
+): Promise<void> {
+  const heads = await Promise.all(sources.map(({ name }) => bronze.head(name)));
+  if (heads.some((head) => head > 0)) return;
+  throw new SluiceError('USAGE', `There is nothing to build from: bronze in ${config.lakeDir} is empty.`, {
+    remedy: 'sluice extract carries the sources to bronze first; sluice run does both.',
+  });
 }
 
 /** A build keeps the date of the current release; demo data has a calendar of its own; everything else is today in UTC. */

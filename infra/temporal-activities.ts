@@ -129,7 +129,12 @@ async function runAttempt<Result>(
   const context = Context.current();
   const { cancellationSignal: signal } = context;
   let latest: unknown;
-  const beat = setInterval(() => context.heartbeat(latest), STEP_SIGNS.heartbeatIntervalMs);
+  // However short the server's patience is, two signs of life fit into it.
+  const everyMs = Math.min(
+    STEP_SIGNS.heartbeatIntervalMs,
+    (context.info.heartbeatTimeoutMs ?? Number.POSITIVE_INFINITY) / 3,
+  );
+  const beat = setInterval(() => context.heartbeat(latest), everyMs);
   try {
     return await work({
       signal,

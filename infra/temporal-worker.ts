@@ -135,7 +135,7 @@ export async function bundleWorkflows(
 let installed = false;
 
 /** Once per process. Signals are ours to handle, so that a worker shares them with the command line. */
-function installRuntime(log: Log): void {
+export function installRuntime(log: Log): void {
   if (installed) return;
   installed = true;
   Runtime.install({ logger: createSdkLogger(log), shutdownSignals: [] });
@@ -148,6 +148,8 @@ function createSdkLogger(log: Log): DefaultLogger {
     const { error, workflowId, activityType, taskQueue } = (entry.meta ?? {}) as Record<string, unknown>;
     const reason = error === undefined ? undefined : messageOf(error);
     const facts = { workflowId, activity: activityType, queue: taskQueue, reason };
+    // The host's own worker has none, on purpose.
+    if (entry.message.startsWith('No workflows registered')) return;
     if (entry.level === 'ERROR') log.error(facts, entry.message);
     else if (entry.level === 'WARN' && activityType === undefined) log.warn(facts, entry.message);
     else if (entry.level === 'INFO') log.info(facts, entry.message);

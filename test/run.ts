@@ -44,6 +44,7 @@ try {
     process.execPath,
     [
       '--test',
+      '--test-reporter=spec',
       '--test-concurrency=2',
       '--test-timeout=600000',
       ...(name === undefined ? [] : [`--test-name-pattern=${name}`]),

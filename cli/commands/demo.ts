@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { z } from 'zod';
-import { demoState, evolveDemo, loadDemo } from '../../demo/index.ts';
+import { demoState, type EvolvedDay, type EvolvedDemo, evolveDemo, loadDemo } from '../../demo/index.ts';
 import { startEmbeddedPostgres } from '../../infra/postgres/index.ts';
-import { openProject, type Project, withSource } from '../../infra/project.ts';
+import { openProject, withSource } from '../../infra/project.ts';
 import { runProject } from '../../infra/run-project.ts';
 import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { EltResult } from '../../workflows/contract.ts';
@@ -20,7 +20,7 @@ const loadSchema = z.object({
   seed: z.coerce.number().int().min(0),
   reset: z.boolean().optional(),
 });
-const evolveSchema = z.object({ days: z.coerce.number().int().min(1).max(366), seed: z.coerce.number().int().min(0) });
+const evolveSchema = z.object({ days: z.coerce.number().int().min(1).max(366) });
 
 export function registerDemo({ program, action }: CommandHost): void {
   const demo = program
@@ -32,8 +32,6 @@ export function registerDemo({ program, action }: CommandHost): void {
     .option('--scale <factor>', 'how much data: 1 is about 20,000 rows, 100 about 2 million', '1')
     .option('--seed <number>', 'the same seed gives the same data', '1')
     .option('--reset', 'throw the demo’s Postgres data, lake and releases away first')
-    // What stands behind `evolve` is evolve's own.
-    .enablePositionalOptions()
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice demo\n  $ sluice demo --scale 10 --reset\n  $ sluice demo evolve --days 5',
@@ -45,14 +43,15 @@ export function registerDemo({ program, action }: CommandHost): void {
         const view = createProgressView(context.output);
         try {
           if (parsed.reset === true) await resetDemo(context);
-          const project = openProject(context.config, context.log);
-          const loaded = await withSource(
+          await withSource(
             context.config,
             context.log,
-            (url) => loadOnce(url, parsed, view),
+            async (url) => {
+              const loaded = await loadOnce(url, parsed, view);
+              await finishDemo(context, url, view, started, { loaded });
+            },
             view.onProgress,
           );
-          await finishDemo(context, project, view, started, { loaded });
         } finally {
           view.done();
         }
@@ -60,9 +59,10 @@ export function registerDemo({ program, action }: CommandHost): void {
       }),
     );
 
+  // Commander gives `demo` every option that it knows, also behind `evolve`.
   demo.hook('preSubcommand', () => {
-    const given = ['scale', 'seed', 'reset'].find((name) => demo.getOptionValueSource(name) === 'cli');
-    if (given !== undefined) demo.error(`error: --${given} stands before evolve, which does not take it there`);
+    const foreign = ['scale', 'seed', 'reset'].find((name) => demo.getOptionValueSource(name) === 'cli');
+    if (foreign !== undefined) demo.error(`error: demo evolve takes no --${foreign}: it plays on what was loaded`);
   });
 
   demo
@@ -72,38 +72,47 @@ export function registerDemo({ program, action }: CommandHost): void {
       'Plays days as an application would: new rows, corrections, deletions, rows that arrive late, pending rows that are booked. Then runs the pipeline and shows what was carried.',
     )
     .option('--days <count>', 'how many days', '5')
-    .option('--seed <number>', 'the same seed plays the same days', '1')
     .addHelpText('after', '\nExamples:\n  $ sluice demo evolve\n  $ sluice demo evolve --days 30')
     .action(
       action(async (context, options) => {
-        const { days, seed } = parse(evolveSchema, options);
+        const { days } = parse(evolveSchema, options);
         const started = performance.now();
         const view = createProgressView(context.output);
         try {
-          const project = openProject(context.config, context.log);
-          const evolved = await withSource(context.config, context.log, async (url) => {
-            if ((await demoState(url)) === undefined) {
-              throw new SluiceError('USAGE', 'There is no demo data to play on.', { remedy: 'Run sluice demo first.' });
-            }
-            return evolveDemo({ url, days, seed, onProgress: view.onProgress });
-          });
-          context.output.heading(`${evolved.days.length} more days of life, to ${evolved.asOf}`);
-          context.output.line(
-            formatTable(evolved.days, [
-              { title: 'day', value: (day) => day.date },
-              { title: 'new', value: (day) => formatCount(day.inserted), align: 'right' },
-              { title: 'corrected', value: (day) => formatCount(day.updated), align: 'right' },
-              { title: 'deleted', value: (day) => formatCount(day.deleted), align: 'right' },
-              { title: 'late', value: (day) => formatCount(day.late), align: 'right' },
-            ]),
+          await withSource(
+            context.config,
+            context.log,
+            async (url) => {
+              const evolved = await evolve(url, days, view);
+              view.done();
+              context.output.heading(`${evolved.days.length} more days of life, to ${evolved.asOf}`);
+              context.output.line(formatDays(evolved.days));
+              await finishDemo(context, url, view, started, { evolved });
+            },
+            view.onProgress,
           );
-          await finishDemo(context, project, view, started, { evolved });
         } finally {
           view.done();
         }
         return undefined;
       }),
     );
+}
+
+async function evolve(url: string, days: number, view: ProgressView): Promise<EvolvedDemo> {
+  if ((await demoState(url)) === undefined)
+    throw new SluiceError('USAGE', 'There is no demo data to play on.', { remedy: 'Run sluice demo first.' });
+  return evolveDemo({ url, days, onProgress: view.onProgress });
+}
+
+function formatDays(days: readonly EvolvedDay[]): string {
+  return formatTable(days, [
+    { title: 'day', value: (day) => day.date },
+    { title: 'new', value: (day) => formatCount(day.inserted), align: 'right' },
+    { title: 'corrected', value: (day) => formatCount(day.updated), align: 'right' },
+    { title: 'deleted', value: (day) => formatCount(day.deleted), align: 'right' },
+    { title: 'late', value: (day) => formatCount(day.late), align: 'right' },
+  ]);
 }
 
 function parse<T>(schema: z.ZodType<T>, options: unknown): T {
@@ -162,13 +171,15 @@ async function resetDemo({ config, log }: CommandContext): Promise<void> {
   await rm(postgresDir, { recursive: true, force: true });
 }
 
+/** Runs the pipeline on the server that runs already, and shows what a user gets of it. */
 async function finishDemo(
   context: CommandContext,
-  project: Project,
+  sourceUrl: string,
   view: ProgressView,
   started: number,
   facts: Readonly<Record<string, unknown>>,
 ): Promise<void> {
+  const project = openProject({ ...context.config, sourceUrl }, context.log);
   const result: EltResult = await runProject(
     project,
     { steps: 'all' },

@@ -5,7 +5,7 @@ import { openProject } from '../../infra/project.ts';
 import { messageOf } from '../../warehouse/core/errors.ts';
 import type { CommandContext, CommandHost } from '../context.ts';
 import { dim } from '../output.ts';
-import { formatAnswer, readAnswer, type SqlAnswer } from '../sql-answer.ts';
+import { formatAnswer, readAnswer, type SqlAnswer, stripComments } from '../sql-answer.ts';
 import { openWarehouseSession, type WarehouseSession } from '../warehouse-session.ts';
 
 const HISTORY_LINES = 500;
@@ -111,10 +111,6 @@ async function runScript({ output, signal }: CommandContext, session: WarehouseS
 async function show(session: WarehouseSession, statement: string, signal: AbortSignal): Promise<void> {
   const answer = await readAnswer(session.db, statement, SHOWN_ROWS, signal);
   process.stdout.write(`${formatAnswer(answer)}\n\n`);
-}
-
-function stripComments(text: string): string {
-  return text.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, ' ');
 }
 
 const TABLES_SQL = `select database_name || case when schema_name = 'main' then '' else '.' || schema_name end || '.' || table_name as "table"

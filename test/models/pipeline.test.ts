@@ -112,6 +112,7 @@ const FOLLOWED = [
   'silver.stg_transaction_tags',
   'silver.stg_balance_snapshots',
   'silver.int_transfers',
+  'gold.dim_accounts',
   'gold.dim_tags',
   'gold.fct_transactions',
   'gold.fct_daily_spending_by_tag',

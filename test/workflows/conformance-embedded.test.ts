@@ -7,7 +7,7 @@ import { ACTIVITY_POLICIES, type ActivityPolicy } from '../../temporal.config.ts
 import { isSluiceError, SluiceError } from '../../warehouse/core/errors.ts';
 import { createLog } from '../../warehouse/core/log.ts';
 import { testConformance } from './conformance.ts';
-import { createScript, type StepName } from './scripted-activities.ts';
+import { createScript, RESULTS, type StepName } from './scripted-activities.ts';
 
 const log = createLog({ level: 'silent' });
 
@@ -55,7 +55,10 @@ test('embedded: the clones are removed under a signal that the cancellation does
   const run = runEmbedded(INPUT, {
     createActivities: (signal) =>
       createScript({
-        runModels: () => controller.abort(),
+        runModels: () => {
+          controller.abort();
+          return RESULTS.models('silver');
+        },
         abortBuild: () => void aborted.push(signal.aborted),
       }).activities,
     log,

@@ -91,7 +91,7 @@ export function createScript(answers: Partial<Record<StepName, (call: Call) => u
     calls,
     usual,
     names: () =>
-      calls.map(({ name, request }) => (request['layer'] === undefined ? name : `${name} ${String(request['layer'])}`)),
+      calls.map(({ name, request }) => (typeof request['layer'] === 'string' ? `${name} ${request['layer']}` : name)),
     requests: (name) => calls.filter((call) => call.name === name).map(({ request }) => request),
     activities: {
       extract: step('extract'),

@@ -15,7 +15,8 @@ export function currentRowsSql(table: BronzeTable): string {
   const baseSql = filesSql(table.contract, base);
   if (key.length === 0) return `select ${output} from (${filesSql(table.contract, table.files)})`;
   if (later.length === 0) return `select ${output} from (${baseSql}) where _op <> 'delete'`;
-  // A key stands at most once in a commit, so only the later commits need ranking; the first, usually the largest, is anti-joined.
+  // A key stands at most once in a commit, so only the later commits need ranking; the first, usually the largest, is anti-joined
+  // (not by `not exists`, which DuckDB 1.5.6 turns into a join that groups every key of the base: five times slower on two million rows).
   // max(_seq) and not a window: DuckDB 1.5.6 turns `qualify row_number() … = 1` into a sort whose keys lose the sign of -0.0.
   const keyList = key.map(quoteIdentifier).join(', ');
   const sameKey = key.map((name) => `newer.${quoteIdentifier(name)} = base.${quoteIdentifier(name)}`).join(' and ');
@@ -25,7 +26,7 @@ export function currentRowsSql(table: BronzeTable): string {
 ), base as (${baseSql})
 select ${output} from newer where _op <> 'delete'
 union all
-select ${output} from base where _op <> 'delete' and not exists (select 1 from newer where ${sameKey})`;
+select ${output} from (select base.* from base anti join newer on ${sameKey}) where _op <> 'delete'`;
 }
 
 /** Every row since the last whole replacement: columns of the contract, then `_op`, `_seq` and `_extracted_at`. */

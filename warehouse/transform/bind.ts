@@ -24,7 +24,7 @@ export async function createBronze(engine: SqlEngine, tables: readonly BronzeTab
   const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
   for (const { source, table, contract } of tables) {
-    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: duckdbType }));
+    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
     const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
     const current = [...own, ...meta.filter((column) => column.name !== '_op')];
     for (const [catalog, list] of [
@@ -89,6 +89,15 @@ export function describeProblem(
     const remedy =
       candidates.length === 0 ? 'Name a column of the tables in FROM.' : `Near names: ${candidates.join(', ')}.`;
     return { code: 'MODEL_COLUMN_UNKNOWN', message: `unknown column ${problem.name ?? ''}${hint}`, remedy };
+  }
+  const [, owner = '', column] = /^Table "(.+)" does not have a column named "(.+)"/.exec(problem.message) ?? [];
+  if (column !== undefined) {
+    const like = nearestOf(column, candidates.map(lastPart));
+    return {
+      code: 'MODEL_COLUMN_UNKNOWN',
+      message: `unknown column ${owner}.${column}${like === undefined ? '' : `; did you mean ${owner}.${like}?`}`,
+      remedy: candidates.length === 0 ? `Name a column of ${owner}.` : `Near names: ${candidates.join(', ')}.`,
+    };
   }
   const table = /^Referenced table "(.+)" not found!/.exec(problem.message)?.[1];
   if (table !== undefined) {

@@ -44,7 +44,9 @@ export async function compileProject({ files, bronzeTables }: CompileOptions): P
     const macros = await loadMacros(engine, files.macros, diagnostics);
     const parsed = await parseModels(engine, files, diagnostics);
     reportDuplicates(parsed, diagnostics);
-    const tables = new Set([...bronze.columns.keys(), ...parsed.map(({ model }) => model.name)]);
+    // A model that does not parse is still a table of that name: those who read it are not wrong.
+    const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
+    const tables = new Set([...bronze.columns.keys(), ...named]);
     for (const model of parsed) reportUnknownTables(model, tables, diagnostics);
     const models = await compileModels(engine, parsed, bronze, macros, diagnostics);
     const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);

@@ -366,20 +366,16 @@ function bindJoin(node: AstNode, scope: Scope, context: Context): From {
     ANTI: 'probe',
   } as const;
   const isKnown = (text: string): text is keyof typeof kinds => Object.hasOwn(kinds, text);
-  if (
-    leftNode === undefined ||
-    rightNode === undefined ||
-    !isKnown(type) ||
-    !['REGULAR', 'CROSS', 'ASOF'].includes(reference)
-  ) {
+  // DuckDB 1.5.6 sometimes lets a NULL on the left of >= match, depending on how the table was written: then no two runs need agree.
+  if (reference === 'ASOF') throw new NotProvable('it has an asof join, whose matches of NULL are not reliable');
+  const isPlain = reference === 'REGULAR' || reference === 'CROSS';
+  if (leftNode === undefined || rightNode === undefined || !isKnown(type) || !isPlain) {
     throw new NotProvable(`it has a ${reference.toLowerCase()} ${type.toLowerCase()} join`);
   }
   const left = bindFrom(leftNode, scope, context);
   // A table on the right may look at those on its left (LATERAL), which DuckDB allows without the word.
   const right = bindFrom(rightNode, { ...scope, frames: [left.frame, ...scope.frames] }, context);
-  const isAsof = reference === 'ASOF';
-  const kind = isAsof ? (type === 'INNER' || type === 'LEFT' ? 'left' : undefined) : kinds[type];
-  if (kind === undefined) throw new NotProvable(`it has an asof ${type.toLowerCase()} join`);
+  const kind = kinds[type];
   const pairs = textsOf(node['using_columns']).map((name) => {
     const [a, b] = [left.frame, right.frame].map((frame) => resolveColumn([name], [frame]));
     if (a === undefined || b === undefined) throw new NotProvable('the columns of a USING in it are not clear');
@@ -388,8 +384,6 @@ function bindJoin(node: AstNode, scope: Scope, context: Context): From {
   const merged = pairs.map((pair) => ({ ...pair, column: mergedColumn(kind, pair) }));
   const both = joinFrames(left.frame, right.frame, new Map(merged.map(({ name, column }) => [name, column])));
   const parts = [...walkExpressions(node['condition'])];
-  // The last column of ASOF … USING is compared by >=, not =.
-  const equal = isAsof ? pairs.slice(0, -1) : pairs;
   const relation: Join = {
     kind: 'join',
     join: kind,
@@ -397,7 +391,7 @@ function bindJoin(node: AstNode, scope: Scope, context: Context): From {
     right: right.relation,
     columns: [...left.relation.columns, ...right.relation.columns, ...merged.map(({ column }) => column)],
     equalities: [
-      ...equal.map((pair): Equality => [pair.left, pair.right]),
+      ...pairs.map((pair): Equality => [pair.left, pair.right]),
       ...equalitiesOf(node['condition'], [both, ...scope.frames]),
     ],
     merged: kind === 'full' ? merged : [],

@@ -211,11 +211,6 @@ const series: Shape = (g, depth) => {
   ]);
 };
 
-const asof: Shape = (g, depth) => {
-  const on = g.random.pick(['x.k = y.k', 'x.k = y.k and x.s = y.s', 'x.s = y.s']);
-  return `select x.k, x.s, y.v from ${source(g, depth)} x asof ${g.random.pick(['', 'left '])}join ${source(g, depth)} y on ${on} and x.v >= y.v`;
-};
-
 const star: Shape = (g, depth) => {
   const inner = `(${relation(g, depth - 1)})`;
   return g.random.pick([
@@ -248,6 +243,5 @@ const SHAPES: readonly Shape[] = [
   subquery,
   lateral,
   series,
-  asof,
   star,
 ];
