@@ -87,6 +87,8 @@ export const WORKER = {
   maxSharedSteps: 2,
   /** Steps of builds wait for their turn inside the host, so that a full queue is never taken for a dead host. */
   maxHostSteps: 50,
+  /** A run whose worker of last time does not take its next task is given to any other after this. */
+  stickyPatienceMs: 2_000,
   /** Heartbeats are sent at least this often, whatever the time-out: cancellation and progress travel with them. */
   maxHeartbeatThrottleIntervalMs: 5_000,
   shutdownGraceMs: 30_000,
@@ -101,7 +103,8 @@ export const SEARCH_ATTRIBUTES = {
   EltRunKind: 'KEYWORD',
   EltSource: 'KEYWORD',
   EltTable: 'KEYWORD',
-  EltLogicalDate: 'DATETIME',
+  // A date, not an instant: the dev server finds no Datetime by equality.
+  EltLogicalDate: 'KEYWORD',
   EltRows: 'INT',
 } as const;
 

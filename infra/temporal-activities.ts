@@ -136,13 +136,15 @@ async function runAttempt<Result>(
   );
   const beat = setInterval(() => context.heartbeat(latest), everyMs);
   try {
-    return await work({
+    const result = await work({
       signal,
       onProgress: (event) => {
         latest = event;
         context.heartbeat(event);
       },
     });
+    requireCarriable(context.info.activityType, result);
+    return result;
   } catch (error) {
     if (signal.aborted && isShutdown(signal)) throw toFailure(workerStops());
     // Rejects with the server's own word for why.
@@ -154,6 +156,20 @@ async function runAttempt<Result>(
   } finally {
     clearInterval(beat);
   }
+}
+
+/** Bytes that the server takes in one result, less what frames it. */
+const MAX_RESULT_BYTES = 2 * 2 ** 20 - 2 ** 14;
+
+/** The server's own answer to a result that is too large is to lose it. */
+function requireCarriable(step: string, result: unknown): void {
+  const bytes = Buffer.byteLength(JSON.stringify(result) ?? '');
+  if (bytes <= MAX_RESULT_BYTES) return;
+  throw new SluiceError(
+    'STEP_RESULT_TOO_LARGE',
+    `The report of the step ${step} has ${bytes} bytes, more than the ${MAX_RESULT_BYTES} that a server takes.`,
+    { remedy: 'Split the project, or run it in one process: sluice run.', details: { step, bytes } },
+  );
 }
 
 function isShutdown(signal: AbortSignal): boolean {

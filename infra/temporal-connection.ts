@@ -1,4 +1,5 @@
 import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
+
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
 import { messageOf, SluiceError } from '../warehouse/core/errors.ts';
@@ -84,13 +85,17 @@ export async function connectWorker(
 /** Numbers of gRPC's status codes. */
 export const GRPC = { invalidArgument: 3, deadlineExceeded: 4, unavailable: 14 } as const;
 
-export function grpcCodeOf(error: unknown): number | undefined {
-  return isGrpcServiceError(error) ? error.code : undefined;
+type GrpcError = Parameters<typeof isGrpcServiceError>[0] & { readonly code: number; readonly details: string };
+
+/** The server's own answer inside what the client made of it. */
+export function findGrpcError(error: unknown): GrpcError | undefined {
+  if (isGrpcServiceError(error)) return error;
+  return error instanceof Error && error.cause !== undefined ? findGrpcError(error.cause) : undefined;
 }
 
 /** gRPC's words for a server that is not there, or not yet. */
 export function isUnreachable(error: unknown): boolean {
-  const code = grpcCodeOf(error);
+  const code: number | undefined = findGrpcError(error)?.code;
   const text = `${messageOf(error)} ${error instanceof Error ? messageOf(error.cause) : ''}`;
   return (
     code === GRPC.unavailable ||
@@ -111,10 +116,9 @@ export function toTemporalError(error: unknown, address: string): unknown {
       cause: error,
     });
   }
-  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
   return new SluiceError(
     'TEMPORAL_REFUSED',
-    `The Temporal server at ${address} refused: ${messageOf(error)}${cause}.`,
+    `The Temporal server at ${address} refused: ${findGrpcError(error)?.details ?? messageOf(error)}.`,
     {
       remedy: 'Check TEMPORAL_NAMESPACE and the rights of this client; docs/errors.md#temporal_refused says more.',
       cause: error,

@@ -1,5 +1,4 @@
 import {
-  isGrpcServiceError,
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionInfo,
   WorkflowFailedError,
@@ -19,7 +18,7 @@ import type { EltResult } from '../workflows/contract.ts';
 import type { EltStart } from '../workflows/elt.ts';
 import type { FailureDetail } from '../workflows/failures.ts';
 import type { RunProgress } from '../workflows/run-state.ts';
-import { GRPC, grpcCodeOf, isUnreachable, type TemporalClient, toTemporalError } from './temporal-connection.ts';
+import { findGrpcError, GRPC, isUnreachable, type TemporalClient, toTemporalError } from './temporal-connection.ts';
 
 export interface StartedRun {
   readonly workflowId: string;
@@ -186,8 +185,9 @@ export async function listRuns(
       if (runs.length >= options.limit) break;
     }
   } catch (error) {
-    if (isGrpcServiceError(error) && grpcCodeOf(error) === GRPC.invalidArgument)
-      throw new SluiceError('USAGE', `The filter ${JSON.stringify(query)} is refused: ${error.details}.`, {
+    const refused = findGrpcError(error);
+    if (refused?.code === GRPC.invalidArgument)
+      throw new SluiceError('USAGE', `The filter ${JSON.stringify(query)} is refused: ${refused.details}.`, {
         remedy: `Write a visibility query, e.g. --filter "EltRunKind = 'nightly' and ExecutionStatus = 'Failed'".`,
         cause: error,
       });
@@ -201,7 +201,6 @@ function summarize(temporal: TemporalClient, run: WorkflowExecutionInfo): RunSum
     run.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value] as const),
   );
   const read = (name: string): string | null => (typeof attributes[name] === 'string' ? attributes[name] : null);
-  const date = attributes['EltLogicalDate'];
   const rows = attributes['EltRows'];
   return {
     workflowId: run.workflowId,
@@ -209,7 +208,7 @@ function summarize(temporal: TemporalClient, run: WorkflowExecutionInfo): RunSum
     type: run.type,
     state: run.status.name.toLowerCase().replaceAll('_', ' '),
     kind: read('EltRunKind'),
-    asOf: date instanceof Date ? date.toISOString().slice(0, 10) : null,
+    asOf: read('EltLogicalDate'),
     table: read('EltTable') === null ? null : `${read('EltSource')}.${read('EltTable')}`,
     rows: typeof rows === 'number' ? rows : null,
     startedAt: run.startTime.toISOString(),

@@ -86,6 +86,7 @@ export async function serve(options: ServeOptions, onReady: () => void): Promise
     activities: activities.shared,
     workflowBundle: options.workflowBundle,
     maxCachedWorkflows: WORKER.maxCachedWorkflows,
+    stickyQueueScheduleToStartTimeout: WORKER.stickyPatienceMs,
     maxConcurrentActivityTaskExecutions: WORKER.maxSharedSteps,
     // Otherwise a plain error in workflow code repeats its task for ever and the run looks as if it worked.
     workflowFailureErrorTypes: { '*': ['Error'] },
@@ -127,6 +128,7 @@ export async function bundleWorkflows(
 ): Promise<{ readonly code: string }> {
   return bundleWorkflowCode({
     workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
+    payloadConverterPath: fileURLToPath(new URL('../workflows/payload-converter.ts', import.meta.url)),
     logger: new DefaultLogger('WARN'),
     ...(webpackConfigHook && { webpackConfigHook }),
   });

@@ -1,7 +1,6 @@
 import {
   ActivityCancellationType,
   ActivityFailure,
-  ApplicationFailure,
   CancellationScope,
   CancelledFailure,
   proxyActivities,
@@ -55,7 +54,7 @@ function explain(error: unknown, name: string, { policy, hostQueue }: ActivityCa
       'Nothing was published. Raise startToCloseTimeoutMs of the step in temporal.config.ts if it needs longer.',
     );
   }
-  if (cause instanceof ApplicationFailure || cause === undefined) return error;
+  if (!(cause instanceof TimeoutFailure || cause instanceof CancelledFailure)) return error;
   return createFailure(
     'BUILD_HOST_LOST',
     hostQueue === undefined

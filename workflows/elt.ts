@@ -52,7 +52,7 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       summary: 'look up sources and date, check names',
     });
     const run: RunFacts = { pipeline, kind, asOf: prepared.asOf };
-    setSearchAttributes({ EltLogicalDate: new Date(`${run.asOf}T00:00:00Z`), EltSource: prepared.sources.join('+') });
+    setSearchAttributes({ EltLogicalDate: run.asOf, EltSource: prepared.sources.join('+') });
     state.leave(`as of ${run.asOf}, sources ${prepared.sources.join(', ')}`);
     const result = await runElt(createTemporalRuntime(run, prepared.sources, state), {
       pipeline,

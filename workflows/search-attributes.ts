@@ -11,8 +11,9 @@ export interface RunFacts {
   readonly asOf: string;
 }
 
-type Values = Partial<Readonly<Record<'EltPipeline' | 'EltRunKind' | 'EltSource' | 'EltTable', string>>> & {
-  readonly EltLogicalDate?: Date;
+type Values = Partial<
+  Readonly<Record<'EltPipeline' | 'EltRunKind' | 'EltSource' | 'EltTable' | 'EltLogicalDate', string>>
+> & {
   readonly EltRows?: number;
 };
 
@@ -30,7 +31,7 @@ export function searchAttributesOf(run: RunFacts, more: Values = {}): SearchAttr
   return toPairs({
     EltPipeline: run.pipeline,
     EltRunKind: run.kind,
-    EltLogicalDate: new Date(`${run.asOf}T00:00:00Z`),
+    EltLogicalDate: run.asOf,
     ...more,
   });
 }

@@ -201,7 +201,8 @@ export function testConformance(name: string, run: Binding): void {
 
   named('an error keeps its code, message and remedy, whichever it is', async () => {
     for (const code of PLAIN_CODES) {
-      const failed = await failureOf(start(createScript({ runTests: fails(code, false) })));
+      const script = createScript({ openBuild: fails(code, false) });
+      const failed = await failureOf(start(script, { ...INPUT, steps: 'build' }));
       assert.deepEqual(
         { code: failed.code, message: failed.message, remedy: failed.remedy, retryable: failed.retryable },
         { code, message: `The step met ${code}.`, remedy: 'Mend it.', retryable: false },

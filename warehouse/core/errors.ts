@@ -10,6 +10,7 @@ export const ERROR_CODES = {
   POSTGRES_START_FAILED: { exit: 3, status: 500 },
   DISK_FULL: { exit: 3, status: 507 },
   STEP_TIMEOUT: { exit: 3, status: 504 },
+  STEP_RESULT_TOO_LARGE: { exit: 1, status: 413 },
   BUILD_HOST_LOST: { exit: 3, status: 503 },
   TEMPORAL_UNREACHABLE: { exit: 3, status: 503 },
   TEMPORAL_REFUSED: { exit: 3, status: 502 },
