@@ -85,7 +85,7 @@ export async function connectWorker(
 /** Numbers of gRPC's status codes. */
 export const GRPC = { invalidArgument: 3, deadlineExceeded: 4, unavailable: 14 } as const;
 
-type GrpcError = Parameters<typeof isGrpcServiceError>[0] & { readonly code: number; readonly details: string };
+type GrpcError = Error & { readonly code: number; readonly details: string };
 
 /** The server's own answer inside what the client made of it. */
 export function findGrpcError(error: unknown): GrpcError | undefined {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   WorkflowExecutionAlreadyStartedError,
   type WorkflowExecutionInfo,
@@ -26,10 +27,10 @@ export interface StartedRun {
   readonly link: string;
 }
 
-/** Starts the pipeline; the id holds the instant, so that any number may be started by hand. */
+/** Starts the pipeline; the id holds the instant and a little chance, so that any number may be started by hand. */
 export async function startElt(temporal: TemporalClient, input: EltStart, id?: string): Promise<StartedRun> {
   const pipeline = input.pipeline ?? DEFAULT_PIPELINE;
-  const workflowId = id ?? `elt:${pipeline}:${new Date().toISOString()}`;
+  const workflowId = id ?? `elt:${pipeline}:${new Date().toISOString()}-${randomBytes(2).toString('hex')}`;
   return start(
     temporal,
     'elt',

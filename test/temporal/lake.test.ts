@@ -212,7 +212,7 @@ test('two runs and a backfill at once, on two workers: all end, nothing is lost 
     const backfill = await startBackfill(lake.temporal, {
       source: 'app',
       table: 'accounts',
-      rowsPerSlice: 10,
+      rowsPerSlice: 3,
       build: false,
     });
     await assert.rejects(startBackfill(lake.temporal, { source: 'app', table: 'accounts' }), (error) =>

@@ -37,8 +37,8 @@ export interface ScriptedServer {
   readonly server: TestTemporal;
   readonly temporal: TemporalClient;
   /** What the worker does from now on. */
-  use(steps: Partial<EltActivities & ServerActivities>): void;
-  close(): Promise<void>;
+  readonly use: (steps: Partial<EltActivities & ServerActivities>) => void;
+  readonly close: () => Promise<void>;
 }
 
 /** A server with one worker in this process, whose steps a test decides. */
