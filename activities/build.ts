@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Bronze } from '../warehouse/bronze/index.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
-import type { OnProgress } from '../warehouse/core/progress.ts';
+import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
 import { WAREHOUSE_FILES } from '../warehouse/core/release.ts';
 import type { Releases } from '../warehouse/release/index.ts';
 import {
@@ -34,6 +34,7 @@ export interface BuildDependencies {
 
 export interface OpenBuild {
   readonly build: Build;
+  readonly relay: Relay;
   readonly base: number;
   readonly paths: Parameters<Releases['publish']>[0]['paths'];
   readonly dir: string;
@@ -41,11 +42,39 @@ export interface OpenBuild {
   readonly known: ReadonlyMap<string, number>;
 }
 
+/** A build outlives the step that opened it: its signal and progress are those of whichever step is under way. */
+interface Relay {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+  during<Result>(step: Pick<BuildDependencies, 'signal' | 'onProgress'>, work: () => Promise<Result>): Promise<Result>;
+}
+
+function createRelay(): Relay {
+  const controller = new AbortController();
+  let report = ignoreProgress;
+  return {
+    signal: controller.signal,
+    onProgress: (event) => report(event),
+    during: async ({ signal, onProgress }, work) => {
+      const abort = (): void => controller.abort(signal.reason);
+      report = onProgress;
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        return await work();
+      } finally {
+        signal.removeEventListener('abort', abort);
+        report = ignoreProgress;
+      }
+    },
+  };
+}
+
 type BuildActivities = Omit<EltActivities, 'extract'>;
 
 /** The steps of a build. The clones live on this host between them; losing the host loses nothing but the build. */
 export function createBuildActivities(dependencies: BuildDependencies): BuildActivities {
-  const { bronze, releases, builds, log, onProgress, signal, limits } = dependencies;
+  const { bronze, releases, builds, log, onProgress, limits } = dependencies;
 
   return {
     async openBuild(request) {
@@ -66,26 +95,29 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       await mkdir(dir, { recursive: true });
       try {
         const paths = await releases.checkout(previous, dir);
-        const build = await openBuild({
-          project,
-          paths,
-          previous,
-          bronze: snapshot,
-          asOf: request.asOf,
-          workDir: dir,
-          selected: plan.selected,
-          ...(request.fullRefresh && { fullRefresh: true }),
-          limits,
-          log,
-          onProgress,
-          signal,
-        });
+        const relay = createRelay();
+        const build = await relay.during(dependencies, () =>
+          openBuild({
+            project,
+            paths,
+            previous,
+            bronze: snapshot,
+            asOf: request.asOf,
+            workDir: dir,
+            selected: plan.selected,
+            ...(request.fullRefresh && { fullRefresh: true }),
+            limits,
+            log,
+            onProgress: relay.onProgress,
+            signal: relay.signal,
+          }),
+        );
         const known = new Map(
           WAREHOUSE_FILES.flatMap((file) =>
             previous === undefined ? [] : [[previous.files[file].sha256, previous.files[file].bytes] as const],
           ),
         );
-        builds.set(buildId, { build, base: previous?.number ?? 0, paths, dir, known });
+        builds.set(buildId, { build, relay, base: previous?.number ?? 0, paths, dir, known });
       } catch (error) {
         await rm(dir, { recursive: true, force: true });
         throw error;
@@ -94,11 +126,13 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
     },
 
     async runModels({ buildId, layer }) {
-      return find(builds, buildId).build.runModels(layer);
+      const { build, relay } = find(builds, buildId);
+      return relay.during(dependencies, () => build.runModels(layer));
     },
 
     async runTests({ buildId, layer }) {
-      const results = await find(builds, buildId).build.runTests(layer);
+      const { build, relay } = find(builds, buildId);
+      const results = await relay.during(dependencies, () => build.runTests(layer));
       assertTestsPassed(results);
       return results;
     },
@@ -107,7 +141,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       const started = performance.now();
       const open = find(builds, buildId);
       onProgress({ stage: 'publish', item: 'release', state: 'started' });
-      const content = await open.build.finish();
+      const content = await open.relay.during(dependencies, () => open.build.finish());
       const release = await releases.publish({ base: open.base, paths: open.paths, content });
       builds.delete(buildId);
       await rm(open.dir, { recursive: true, force: true });
@@ -142,7 +176,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
 function find(builds: ReadonlyMap<string, OpenBuild>, buildId: string): OpenBuild {
   const open = builds.get(buildId);
   if (open !== undefined) return open;
-  throw new SluiceError('BUILD_FAILED', `The build ${buildId} is not open on this host.`, {
+  throw new SluiceError('BUILD_HOST_LOST', `The build ${buildId} is not open on this host.`, {
     remedy: 'Run the build again; the last release stands.',
     retryable: true,
   });

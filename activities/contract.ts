@@ -77,6 +77,59 @@ export interface LayerRequest {
   readonly layer: 'silver' | 'gold';
 }
 
+export interface PrepareRequest {
+  readonly steps: 'all' | 'extract' | 'build';
+  /** Logical date, where the run has one already. */
+  readonly asOf?: AsOf;
+  readonly sources?: readonly string[];
+  readonly select?: readonly string[];
+}
+
+export interface PreparedRun {
+  readonly asOf: AsOf;
+  /** The sources that will be read, by name. */
+  readonly sources: readonly string[];
+}
+
+/** Values of one column, both ends inclusive, written as Postgres reads them; no end means to the last row. */
+export interface BackfillRange {
+  /** Keys, or values of a column; keys when absent. */
+  readonly by?: 'key' | 'column';
+  /** With `by: column`: which one; the table's cursor when absent. */
+  readonly column?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export interface BackfillRequest {
+  readonly runKey: string;
+  readonly source: string;
+  readonly table: string;
+  readonly range: BackfillRange;
+  /** Where the slice before ended: this one begins behind it. */
+  readonly after?: string;
+  readonly maxRows: number;
+}
+
+export interface BackfillReport {
+  readonly rowsRead: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  /** Where the slice ended; null when nothing of the range is left. */
+  readonly next: string | null;
+  readonly note?: string;
+  readonly ms: number;
+}
+
+/** What only a run on a server asks for, around the pipeline. */
+export interface ServerActivities {
+  /** Throws USAGE or MODEL_SELECT_UNKNOWN for what the project does not have. */
+  prepare(request: PrepareRequest): Promise<PreparedRun>;
+  /** Reads one slice of a table again and commits the differences; the watermark stays. */
+  backfillSlice(request: BackfillRequest): Promise<BackfillReport>;
+}
+
 /** The steps of a run. Each may be called again with the same request without doing harm. */
 export interface EltActivities {
   extract(request: ExtractRequest): Promise<ExtractReport>;

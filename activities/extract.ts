@@ -4,7 +4,7 @@ import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { type ExtractLimits, extractBatch, type SourceDefinition } from '../warehouse/extract/index.ts';
-import type { EltActivities, ExtractRequest } from './contract.ts';
+import type { EltActivities } from './contract.ts';
 
 export interface ExtractDependencies {
   readonly bronze: Bronze;
@@ -24,7 +24,7 @@ export interface ExtractDependencies {
 export function createExtractActivity(dependencies: ExtractDependencies): EltActivities['extract'] {
   const { bronze, log, onProgress, signal } = dependencies;
   return async (request) => {
-    const sources = selectSources(dependencies.sources, request);
+    const sources = selectSources(dependencies.sources, request.sources);
     const names = sources.map((source) => source.name);
     const batch = await extractBatch({
       url: dependencies.sourceUrl,
@@ -54,9 +54,13 @@ export function createExtractActivity(dependencies: ExtractDependencies): EltAct
   };
 }
 
-function selectSources(all: readonly SourceDefinition[], request: ExtractRequest): readonly SourceDefinition[] {
-  if (request.sources === undefined) return all;
-  return request.sources.map((name) => {
+/** The sources by name; all without names. Throws USAGE for one that is not there. */
+export function selectSources(
+  all: readonly SourceDefinition[],
+  names: readonly string[] | undefined,
+): readonly SourceDefinition[] {
+  if (names === undefined) return all;
+  return names.map((name) => {
     const source = all.find((candidate) => candidate.name === name);
     if (source !== undefined) return source;
     throw new SluiceError('USAGE', `There is no source ${JSON.stringify(name)}.`, {

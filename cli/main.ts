@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => voi
   releases: async () => (await import('./commands/releases.ts')).registerReleases,
   rollback: async () => (await import('./commands/rollback.ts')).registerRollback,
   serve: async () => (await import('./commands/serve.ts')).registerServe,
+  worker: async () => (await import('./commands/worker.ts')).registerWorker,
+  schedule: async () => (await import('./commands/schedule.ts')).registerSchedule,
+  backfill: async () => (await import('./commands/backfill.ts')).registerBackfill,
+  runs: async () => (await import('./commands/runs.ts')).registerRuns,
   token: async () => (await import('./commands/token.ts')).registerToken,
 };
 

@@ -139,6 +139,14 @@ export const CONFIG_OPTIONS = {
     default: '10000',
     describe: 'Longest query of the service, in milliseconds.',
   },
+  SLUICE_TEMPORAL_UI: {
+    schema: z
+      .string()
+      .refine((text) => /^https?:\/\//.test(text) && URL.canParse(text), 'is not an http:// or https:// URL'),
+    default: 'http://127.0.0.1:8233',
+    describe:
+      'Temporal’s Web UI, for links to runs. The server itself is found by Temporal’s own variables: TEMPORAL_ADDRESS (127.0.0.1:7233), TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, TEMPORAL_API_KEY and so on.',
+  },
   SLUICE_QUERY_MEMORY_MB: {
     schema: whole(64, 1_048_576),
     default: '512',
@@ -188,6 +196,9 @@ export interface Config {
   };
   readonly jwtSecret: string | undefined;
   readonly maskSecret: string | undefined;
+  readonly temporalUi: string;
+  /** Temporal’s own variables, as @temporalio/envconfig reads them. */
+  readonly temporalEnvironment: Readonly<Record<string, string>>;
 }
 
 /** Reads and checks the whole configuration; every problem is reported at once (CONFIG_INVALID). `isNew`: the folder need not be a project yet. */
@@ -240,6 +251,10 @@ export function loadConfig(
     },
     jwtSecret: read('SLUICE_JWT_SECRET'),
     maskSecret: read('SLUICE_MASK_SECRET'),
+    temporalUi: read('SLUICE_TEMPORAL_UI'),
+    temporalEnvironment: definedOnly(
+      Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_') || name === 'HOME')),
+    ),
   };
   if (problems.length > 0) {
     throw new SluiceError(

@@ -1,15 +1,14 @@
-import { createBuildActivities, type OpenBuild } from '../activities/build.ts';
-import { createExtractActivity } from '../activities/extract.ts';
 import { demoState } from '../demo/index.ts';
+import { DEFAULT_PIPELINE } from '../temporal.config.ts';
 import { isIsoDate, systemClock, toIsoDate } from '../warehouse/core/clock.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
-import { loadSources } from '../warehouse/extract/index.ts';
-import { compileProject, loadProject } from '../warehouse/transform/index.ts';
+import type { SourceDefinition } from '../warehouse/extract/index.ts';
+import { loadProject } from '../warehouse/transform/index.ts';
 import type { EltResult } from '../workflows/contract.ts';
 import { runEmbedded } from './embedded-runner.ts';
 import { type Project, withSource } from './project.ts';
-import { SLUICE_VERSION } from './version.ts';
+import { openProjectSteps } from './project-steps.ts';
 import { openWorkFolder } from './work-folder.ts';
 
 export interface RunRequest {
@@ -39,64 +38,39 @@ async function runSteps(
   hooks: RunHooks,
   sourceUrl: string | undefined,
 ): Promise<EltResult> {
-  const { config, bronze, releases, log } = project;
   const onProgress = hooks.onProgress ?? ignoreProgress;
-  const sources = await loadSources(config.projectDir);
-  if (request.steps === 'build')
-    await assertExtracted(
-      project,
-      sources.map(({ name }) => name),
+  const work = await openWorkFolder(project.config);
+  try {
+    // Read before anything is carried: a model that cannot be read is no reason to burden the source.
+    const files = await loadProject(project.config.projectDir);
+    const steps = await openProjectSteps(project, work.dir, async () => files);
+    if (request.steps === 'build') await assertExtracted(project, steps.sources);
+    return await runEmbedded(
+      {
+        pipeline: DEFAULT_PIPELINE,
+        asOf: request.asOf ?? (await resolveAsOf(project, sourceUrl)),
+        steps: request.steps,
+        ...(request.source && { sources: request.source }),
+        ...(request.select && { select: request.select }),
+        ...(request.fullRefresh && { fullRefresh: true }),
+      },
+      {
+        log: project.log,
+        ...(hooks.signal && { signal: hooks.signal }),
+        createActivities: (signal) => steps.forScope({ signal, onProgress, sourceUrl: sourceUrl ?? '' }),
+      },
     );
-  const files = await loadProject(config.projectDir);
-  const asOf = request.asOf ?? (await resolveAsOf(project, sourceUrl));
-  const work = await openWorkFolder(config);
-  const builds = new Map<string, OpenBuild>();
-  const limits = { threads: config.threads, memoryMb: config.memoryMb };
-  const run = runEmbedded(
-    {
-      pipeline: 'elt',
-      asOf,
-      steps: request.steps,
-      ...(request.source && { sources: request.source }),
-      ...(request.select && { select: request.select }),
-      ...(request.fullRefresh && { fullRefresh: true }),
-    },
-    {
-      log,
-      ...(hooks.signal && { signal: hooks.signal }),
-      createActivities: (signal) => ({
-        extract: createExtractActivity({
-          bronze,
-          sources,
-          sourceUrl: sourceUrl ?? '',
-          workDir: work.dir,
-          version: SLUICE_VERSION,
-          maskSecret: config.maskSecret,
-          limits: { ...limits, statementTimeoutMs: config.statementTimeoutMs, lockTimeoutMs: config.lockTimeoutMs },
-          log,
-          onProgress,
-          signal,
-        }),
-        ...createBuildActivities({
-          bronze,
-          releases,
-          sources: sources.map((source) => source.name),
-          compile: (snapshot) => compileProject({ files, bronzeTables: snapshot.tables }),
-          workDir: work.dir,
-          limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
-          log,
-          onProgress,
-          signal,
-          builds,
-        }),
-      }),
-    },
-  );
-  return run.finally(work.remove);
+  } finally {
+    await work.remove();
+  }
 }
 
-async function assertExtracted({ bronze, config }: Project, sources: readonly string[]): Promise<void> {
-  const heads = await Promise.all(sources.map((source) => bronze.head(source)));
+/** Throws USAGE when no source was ever extracted. */
+export async function assertExtracted(
+  { bronze, config }: Project,
+  sources: readonly SourceDefinition[],
+): Promise<void> {
+  const heads = await Promise.all(sources.map(({ name }) => bronze.head(name)));
   if (heads.some((head) => head > 0)) return;
   throw new SluiceError('USAGE', `There is nothing to build from: bronze in ${config.lake.url} is empty.`, {
     remedy: 'sluice extract carries the sources to bronze first; sluice run does both.',

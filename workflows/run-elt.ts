@@ -8,7 +8,8 @@ import type { EltInput, EltResult, PipelineRuntime } from './contract.ts';
  *   extract ── openBuild ─┬─ nothing to run ──────────────────────────────────── done
  *                         └─ silver ── tests ── gold ── tests ── publish ─────── done
  *                              └─ any failure: abortBuild, the last release stands
- *                                               publish lost the race: again from openBuild, on the new release
+ *                                               publish lost the race, or the host with the clones died:
+ *                                               again from openBuild, on the newest release
  */
 export async function runElt(runtime: PipelineRuntime, input: EltInput): Promise<EltResult> {
   const { activities } = runtime;
@@ -24,14 +25,17 @@ export async function runElt(runtime: PipelineRuntime, input: EltInput): Promise
     try {
       return { asOf: input.asOf, ...(extract && { extract }), ...(await buildAndPublish(runtime, input, runKey)) };
     } catch (error) {
-      if (runtime.codeOf(error) !== 'RELEASE_CONFLICT' || attempt === MAX_RACES) throw error;
-      runtime.log('another build published first; building again on its release', { attempt });
+      const code = runtime.codeOf(error);
+      if (!STARTS_AGAIN.includes(code) || attempt === MAX_BUILDS) throw error;
+      runtime.log('the build starts again on the newest release', { attempt, code });
     }
   }
 }
 
-/** Lost races after which a run gives up: each one means that somebody else published meanwhile. */
-const MAX_RACES = 5;
+/** Another build published first, or the clones are gone with their host: nothing is wrong with the work itself. */
+const STARTS_AGAIN: readonly string[] = ['RELEASE_CONFLICT', 'BUILD_HOST_LOST'];
+/** Builds after which a run gives up: each one means that somebody else published or a host died meanwhile. */
+const MAX_BUILDS = 5;
 
 async function buildAndPublish(
   runtime: PipelineRuntime,

@@ -1,7 +1,9 @@
+import type { Config } from '../../infra/config.ts';
 import { openProject } from '../../infra/project.ts';
-import { runProject } from '../../infra/run-project.ts';
+import { assertDate, runProject } from '../../infra/run-project.ts';
+import type { EltResult } from '../../workflows/contract.ts';
 import type { CommandHost } from '../context.ts';
-import { toSnakeCase } from '../output.ts';
+import { type Output, toSnakeCase } from '../output.ts';
 import { createProgressView } from '../progress.ts';
 import { printRun } from '../run-report.ts';
 
@@ -10,6 +12,11 @@ export interface RunOptions {
   readonly select?: readonly string[];
   readonly source?: readonly string[];
   readonly fullRefresh?: boolean;
+}
+
+interface TemporalRunOptions extends RunOptions {
+  readonly temporal?: boolean;
+  readonly wait: boolean;
 }
 
 export function registerRun({ program, action }: CommandHost): void {
@@ -24,12 +31,15 @@ export function registerRun({ program, action }: CommandHost): void {
       'logical date of the run, YYYY-MM-DD (default: today in UTC, or the last day of the demo data)',
     )
     .option('--full-refresh', 'compute every model from bronze again')
+    .option('--temporal', 'let a worker on the Temporal server do it (sluice worker)')
+    .option('--no-wait', 'with --temporal: start it and return')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ sluice run\n  $ sluice run --as-of 2026-06-30\n  $ sluice run --full-refresh --json',
+      '\nExamples:\n  $ sluice run\n  $ sluice run --as-of 2026-06-30\n  $ sluice run --full-refresh --json\n  $ sluice run --temporal',
     )
     .action(
-      action<RunOptions>(async ({ config, output, log, signal }, options) => {
+      action<TemporalRunOptions>(async ({ config, output, log, signal }, options) => {
+        if (options.temporal === true) return runOnTemporal(config, output, signal, options);
         const view = createProgressView(output);
         try {
           const result = await runProject(
@@ -46,4 +56,41 @@ export function registerRun({ program, action }: CommandHost): void {
         return undefined;
       }),
     );
+}
+
+async function runOnTemporal(
+  config: Config,
+  output: Output,
+  signal: AbortSignal,
+  options: TemporalRunOptions,
+): Promise<undefined> {
+  if (options.asOf !== undefined) assertDate(options.asOf);
+  const { connectTemporal } = await import('../../infra/temporal-connection.ts');
+  const { startElt, waitForRun } = await import('../../infra/temporal-runs.ts');
+  const temporal = await connectTemporal(config);
+  try {
+    const run = await startElt(temporal, {
+      ...(options.asOf !== undefined && { asOf: options.asOf }),
+      ...(options.fullRefresh === true && { fullRefresh: true }),
+    });
+    output.note(`${run.workflowId} started: ${run.link}`);
+    if (!options.wait) {
+      output.result(toSnakeCase(run));
+      return undefined;
+    }
+    let shown = '';
+    const result = await waitForRun<EltResult>(temporal, run, {
+      signal,
+      onProgress: ({ step, paused }) => {
+        const line = paused ? `paused before: ${step}` : step;
+        if (line !== shown) output.note(`· ${line}`);
+        shown = line;
+      },
+    });
+    output.result(toSnakeCase({ ...run, ...result }));
+    printRun(output, result);
+  } finally {
+    await temporal.close();
+  }
+  return undefined;
 }

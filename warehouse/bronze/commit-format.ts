@@ -37,7 +37,7 @@ const table = z.strictObject({
   contract,
   files: z.array(file),
   replaced: z.boolean(),
-  read: z.strictObject({ how: z.enum(['whole', 'cursor']), rows: z.int(), why: z.string().nullable() }),
+  read: z.strictObject({ how: z.enum(['whole', 'cursor', 'range']), rows: z.int(), why: z.string().nullable() }),
   watermark: z.strictObject({ before: watermark, after: watermark }),
 });
 

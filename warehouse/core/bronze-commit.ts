@@ -46,7 +46,8 @@ export interface BronzeFile {
   readonly keyMax: string | null;
 }
 
-export type ReadHow = 'whole' | 'cursor';
+/** range: a backfill read some rows again. */
+export type ReadHow = 'whole' | 'cursor' | 'range';
 
 /** What a commit says of one table. Tables it does not name did not change. */
 export interface BronzeTableCommit {

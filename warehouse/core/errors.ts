@@ -12,6 +12,11 @@ export const ERROR_CODES = {
   TOOL_UNAVAILABLE: { exit: 3, status: 500 },
   DISK_FULL: { exit: 3, status: 507 },
   STEP_TIMEOUT: { exit: 3, status: 504 },
+  STEP_RESULT_TOO_LARGE: { exit: 1, status: 413 },
+  BUILD_HOST_LOST: { exit: 3, status: 503 },
+  TEMPORAL_UNREACHABLE: { exit: 3, status: 503 },
+  TEMPORAL_REFUSED: { exit: 3, status: 502 },
+  RUN_CONFLICT: { exit: 5, status: 409 },
   CANCELLED: { exit: 130, status: 499 },
   INTERNAL: { exit: 70, status: 500 },
   // source

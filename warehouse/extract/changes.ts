@@ -13,8 +13,8 @@ import { comparableSql } from './column-type.ts';
 
 /** What changed between the rows that arrived (table `incoming`) and the last state, as rows of the log. */
 
-/** Rows with `_op`: insert and update from `incoming`, delete with the last known values. `whole`: incoming is the entire table, so a missing row was deleted. */
-export function differencesSql(before: BronzeTable, contract: TableContract, whole: boolean): string {
+/** Rows with `_op`: insert and update from `incoming`, delete with the last known values. `deletable`: condition on the rows of the last state that `incoming` would hold if they were still there; null when nothing can be said. */
+export function differencesSql(before: BronzeTable, contract: TableContract, deletable: string | null): string {
   const { key, columns } = contract;
   const id = quoteIdentifier;
   const on = key.map((name) => `incoming.${id(name)} = before.${id(name)}`).join(' and ');
@@ -32,9 +32,9 @@ export function differencesSql(before: BronzeTable, contract: TableContract, who
   from incoming left join before on ${on}
  where before._seq is null${different.map((test) => ` or ${test}`).join('')}`;
   const deletes = `select ${from('before')}, 'delete' as _op
-  from before anti join incoming on ${on}`;
+  from (select * from before where ${deletable}) as before anti join incoming on ${on}`;
   return `with before as (${currentRowsSql({ ...before, contract })})
-${upserts}${whole ? `\nunion all\n${deletes}` : ''}
+${upserts}${deletable !== null ? `\nunion all\n${deletes}` : ''}
  order by ${firstKey}${key
    .slice(1)
    .map((name) => `, ${id(name)}`)

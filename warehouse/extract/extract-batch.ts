@@ -12,10 +12,11 @@ import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
 import { mapSystemError, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { ignoreProgress, type OnProgress } from '../core/progress.ts';
+import { type BackfillOptions, planSlice } from './backfill.ts';
 import type { CatalogTable } from './catalog.ts';
 import { proveCursor } from './cursor-proof.ts';
 import { extractTable } from './extract-table.ts';
-import { planRead } from './read-plan.ts';
+import { planBackfill, planRead, type ReadPlan } from './read-plan.ts';
 import type { SourceDefinition } from './source-definition.ts';
 import { openSession, type SourceSession } from './source-session.ts';
 import { checkIdentity, type OpenSnapshot, openSnapshot } from './source-snapshot.ts';
@@ -45,6 +46,8 @@ export interface ExtractOptions {
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal | undefined;
   readonly limits?: ExtractLimits;
+  /** Reads some rows of this one table again instead; watermarks stay. */
+  readonly backfill?: BackfillOptions;
   /** Called with the exported snapshot while it is open: others may import it. */
   readonly onSnapshot?: (exported: string) => Promise<void>;
 }
@@ -63,6 +66,8 @@ export interface TableOutcome {
   readonly bytes: number;
   readonly ms: number;
   readonly note?: string;
+  /** Of a backfill: where its next slice begins behind; absent when this was the last. */
+  readonly next?: string;
 }
 
 export interface ExtractedBatch {
@@ -148,7 +153,10 @@ async function extractSources(context: Context): Promise<Pick<ExtractedBatch, 'd
     const commit = stateOf(context.options.state, source.name).number + 1;
     const changed: Record<string, BronzeTableDraft> = {};
     let offset = 0;
-    for (const table of context.open.tables.filter((candidate) => candidate.source === source.name)) {
+    const wanted = context.options.backfill?.table;
+    const isWanted = (table: CatalogTable): boolean =>
+      table.source === source.name && (wanted === undefined || table.table === wanted);
+    for (const table of context.open.tables.filter(isWanted)) {
       const result = await extractOne(context, table, commit, offset);
       outcomes.push(result.outcome);
       if (result.draft === undefined) continue;
@@ -182,9 +190,8 @@ async function extractOne(
   try {
     const state = stateOf(options.state, source);
     const known = options.state.snapshot.tables.find((other) => other.source === source && other.table === table.table);
-    const proof = table.definition.mode === 'cursor' ? await proveCursor(session, table, guard.timeline) : null;
     const before = state.tables[table.table]?.watermark ?? null;
-    const plan = planRead({ table, known, before, lastClock: state.snapshot?.at ?? null, guard, proof });
+    const plan = await decideRead(context, table, { known, before, lastClock: state.snapshot?.at ?? null });
     const { spoolBytes, memoryMb } = limits;
     const result = await extractTable({
       session,
@@ -212,9 +219,14 @@ async function extractOne(
       deleted: ops('delete'),
       bytes: result.draft.files.reduce((sum, file) => sum + file.bytes, 0),
       ms: performance.now() - started,
-      ...(plan.why === null
-        ? {}
-        : { note: plan.how === 'whole' && table.definition.mode === 'cursor' ? `whole table: ${plan.why}` : plan.why }),
+      ...(plan.slice?.next != null && { next: plan.slice.next }),
+      ...(plan.slice !== undefined
+        ? plan.slice.note !== null && { note: plan.slice.note }
+        : plan.why === null
+          ? {}
+          : {
+              note: plan.how === 'whole' && table.definition.mode === 'cursor' ? `whole table: ${plan.why}` : plan.why,
+            }),
     };
     const { rowsRead: rows, bytes, ms } = outcome;
     onProgress({ stage: 'extract', item, state: 'finished', rows, bytes, ms, note: noteOf(outcome, result.changed) });
@@ -224,6 +236,18 @@ async function extractOne(
     onProgress({ stage: 'extract', item, state: 'failed' });
     throw error;
   }
+}
+
+async function decideRead(
+  { options, open, session }: Context,
+  table: CatalogTable,
+  last: Pick<Parameters<typeof planRead>[0], 'known' | 'before' | 'lastClock'>,
+): Promise<ReadPlan> {
+  if (options.backfill !== undefined)
+    return planBackfill({ table, ...last, slice: await planSlice(session, table, options.backfill) });
+  const { guard } = open;
+  const proof = table.definition.mode === 'cursor' ? await proveCursor(session, table, guard.timeline) : null;
+  return planRead({ table, ...last, guard, proof });
 }
 
 function noteOf(outcome: TableOutcome, changed: boolean): string {

@@ -111,7 +111,8 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
     return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: true };
   }
   if (!table.keyProven) await checkKey(db, nameOf(table), contract.key, 'incoming');
-  const query = differencesSql(known, contract, plan.how === 'whole');
+  const deletable = plan.how === 'whole' ? 'true' : (plan.slice?.stateWhere ?? null);
+  const query = differencesSql(known, contract, deletable);
   const file = await writeChanges(db, query, contract, fileOptions(job, path, job.offset, read));
   return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: false };
 }

@@ -1,3 +1,4 @@
+export type { BackfillOptions } from './backfill.ts';
 export {
   type ExtractedBatch,
   type ExtractLimits,

@@ -1,6 +1,8 @@
 import type { CursorWatermark, ReadHow } from '../core/bronze-commit.ts';
 import type { BronzeTable } from '../core/bronze-table.ts';
+import { SluiceError } from '../core/errors.ts';
 import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
+import type { BackfillSlice } from './backfill.ts';
 import type { CatalogTable } from './catalog.ts';
 import type { CursorProof } from './cursor-proof.ts';
 import { compareContracts, type Drift } from './drift.ts';
@@ -19,6 +21,8 @@ export interface ReadPlan {
   readonly proof: string | null;
   /** True when the old watermark stays valid although a new one cannot be computed. */
   readonly keepBefore: boolean;
+  /** Set when rows are read again beside the usual runs. */
+  readonly slice?: BackfillSlice;
 }
 
 export function planRead(facts: {
@@ -64,9 +68,34 @@ export function planRead(facts: {
   };
 }
 
+/** Reading again: compared like any other read, but neither first load nor replacement of columns, and the watermark stays as it is. */
+export function planBackfill(facts: {
+  readonly table: CatalogTable;
+  readonly known: BronzeTable | undefined;
+  readonly before: CursorWatermark | null;
+  readonly slice: BackfillSlice;
+}): ReadPlan {
+  const { table, known, before, slice } = facts;
+  const name = `${table.source}.${table.table}`;
+  if (known === undefined) {
+    throw new SluiceError('USAGE', `The table ${name} was never extracted; there is nothing to compare with.`, {
+      remedy: 'Run the pipeline first: it reads the whole table.',
+    });
+  }
+  const drift = compareContracts(`${table.schema}.${table.table}`, known.contract, table.contract);
+  if (drift.kind !== 'none') {
+    throw new SluiceError('USAGE', `The table ${name} is not as it was at its last extraction: ${drift.why}.`, {
+      remedy: 'Run the pipeline first: it reads the whole table.',
+    });
+  }
+  const how = slice.where === null ? 'whole' : 'range';
+  return { how, why: 'backfill', effect: 'compare', drift, before, proof: null, keepBefore: true, slice };
+}
+
 /** The SELECT to copy: a column of ones, then the contract's columns. Cursor reads are inclusive and always bring the rows without a cursor. */
-export function selectSql(table: CatalogTable, plan: Pick<ReadPlan, 'how' | 'before'>): string {
+export function selectSql(table: CatalogTable, plan: Pick<ReadPlan, 'how' | 'before' | 'slice'>): string {
   const from = `select 1, ${table.select.join(', ')} from ${quotePath(table.schema, table.table)}`;
+  if (plan.slice !== undefined) return plan.slice.where === null ? from : `${from} where ${plan.slice.where}`;
   if (plan.how === 'whole' || plan.before === null) return from;
   const cursor = quoteIdentifier(plan.before.column);
   return `${from} where ${cursor} >= ${quoteLiteral(plan.before.value)}::timestamptz or ${cursor} is null`;

@@ -1,0 +1,71 @@
+import { createBackfillActivity } from '../activities/backfill.ts';
+import { createBuildActivities, type OpenBuild } from '../activities/build.ts';
+import type { EltActivities, ServerActivities } from '../activities/contract.ts';
+import { createExtractActivity } from '../activities/extract.ts';
+import type { OnProgress } from '../warehouse/core/progress.ts';
+import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
+import { compileProject, loadProject } from '../warehouse/transform/index.ts';
+import type { Project } from './project.ts';
+import { SLUICE_VERSION } from './version.ts';
+
+/** What one attempt of a step brings along. */
+export interface StepScope {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+  /** Postgres to read; empty for steps that read none. */
+  readonly sourceUrl: string;
+}
+
+export interface ProjectSteps {
+  readonly sources: readonly SourceDefinition[];
+  /** Builds that are open in this process. */
+  readonly builds: ReadonlyMap<string, OpenBuild>;
+  forScope(scope: StepScope): EltActivities & Pick<ServerActivities, 'backfillSlice'>;
+}
+
+/** The steps of a project's runs, wired to its stores; the same for both ways to run. Clones and spools go to `workDir`. */
+export async function openProjectSteps(
+  project: Project,
+  workDir: string,
+  /** Called for each build, so that a worker that runs for weeks builds the models as they are now. */
+  loadFiles: () => ReturnType<typeof loadProject> = () => loadProject(project.config.projectDir),
+): Promise<ProjectSteps> {
+  const { config, bronze, releases, log } = project;
+  const sources = await loadSources(config.projectDir);
+  const builds = new Map<string, OpenBuild>();
+  const limits = { threads: config.threads, memoryMb: config.memoryMb };
+  return {
+    sources,
+    builds,
+    forScope: (scope) => {
+      const extraction = {
+        bronze,
+        sources,
+        sourceUrl: scope.sourceUrl,
+        workDir,
+        version: SLUICE_VERSION,
+        maskSecret: config.maskSecret,
+        limits: { ...limits, statementTimeoutMs: config.statementTimeoutMs, lockTimeoutMs: config.lockTimeoutMs },
+        log,
+        onProgress: scope.onProgress,
+        signal: scope.signal,
+      };
+      return {
+        extract: createExtractActivity(extraction),
+        backfillSlice: createBackfillActivity(extraction),
+        ...createBuildActivities({
+          bronze,
+          releases,
+          sources: sources.map((source) => source.name),
+          compile: async (snapshot) => compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables }),
+          workDir,
+          limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
+          log,
+          onProgress: scope.onProgress,
+          signal: scope.signal,
+          builds,
+        }),
+      };
+    },
+  };
+}

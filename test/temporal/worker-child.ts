@@ -1,0 +1,41 @@
+import { loadConfig } from '../../infra/config.ts';
+import { openProject } from '../../infra/project.ts';
+import type { WorkerSteps } from '../../infra/temporal-activities.ts';
+import { runWorker } from '../../infra/temporal-worker.ts';
+import { createLog } from '../../warehouse/core/log.ts';
+
+/** A worker as a process of its own, that may be told to die by SIGKILL around one step. Arguments: project folder, workflow bundle, `before:step` or `after:step`. */
+
+const [projectDir = '.', bundlePath = '', death = ''] = process.argv.slice(2);
+const [when, where] = death.split(':');
+const stop = new AbortController();
+process.on('SIGTERM', () => stop.abort());
+
+function die(): never {
+  process.kill(process.pid, 'SIGKILL');
+  throw new Error('still alive');
+}
+
+function mortal(steps: WorkerSteps): WorkerSteps {
+  const wrapped = Object.entries(steps as unknown as Record<string, (request: object) => Promise<unknown>>).map(
+    ([name, step]) =>
+      [
+        name,
+        async (request: object) => {
+          if (name === where && when === 'before') die();
+          const result = await step(request);
+          if (name === where && when === 'after') die();
+          return result;
+        },
+      ] as const,
+  );
+  return Object.fromEntries(wrapped) as unknown as WorkerSteps;
+}
+
+const config = loadConfig(projectDir);
+await runWorker(openProject(config, createLog({ level: config.logLevel })), {
+  signal: stop.signal,
+  bundlePath,
+  wrap: mortal,
+  onReady: () => void process.stdout.write('ready\n'),
+});
