@@ -21,7 +21,8 @@ export interface Output {
 export function createOutput(options: { readonly json: boolean }): Output {
   return {
     json: options.json,
-    interactive: !options.json && process.stderr.isTTY,
+    // A terminal that does not know its height (some CI systems) cannot be drawn on.
+    interactive: !options.json && process.stderr.isTTY && process.stderr.rows > 0,
     line: (text = '') => {
       if (!options.json) process.stdout.write(`${text}\n`);
     },

@@ -1,5 +1,5 @@
 import { SluiceError } from '../warehouse/core/errors.ts';
-import { nearestName } from '../warehouse/serve/index.ts';
+import { nearestOf } from '../warehouse/core/nearest.ts';
 import { HttpProblem } from './problem.ts';
 
 /** The query parameters of a URL in their order, repeats included. Throws BAD_REQUEST where the encoding is broken: nothing is guessed. */
@@ -45,7 +45,7 @@ export function acceptedTypes(accept: string | undefined): readonly string[] {
 
 /** "did you mean" for a path segment. */
 export function didYouMean(name: string, known: readonly string[]): string {
-  const nearest = nearestName(name, known);
+  const nearest = nearestOf(name, known);
   return nearest === undefined ? '' : ` Did you mean ${nearest}?`;
 }
 

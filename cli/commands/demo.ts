@@ -85,7 +85,9 @@ export function registerDemo({ program, action }: CommandHost): void {
             async (url) => {
               const evolved = await evolve(url, days, view);
               view.done();
-              context.output.heading(`${evolved.days.length} more days of life, to ${evolved.asOf}`);
+              context.output.heading(
+                `${evolved.days.length} more ${evolved.days.length === 1 ? 'day' : 'days'} of life, to ${evolved.asOf}`,
+              );
               context.output.line(formatDays(evolved.days));
               await finishDemo(context, url, view, started, { evolved });
             },

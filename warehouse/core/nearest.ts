@@ -1,9 +1,11 @@
 /** The candidate most like a mistyped name, or undefined when none is near: at most a third of its letters differ. */
 export function nearestOf(name: string, candidates: Iterable<string>): string | undefined {
+  // Names come from callers, too: nobody mistypes sixty letters.
+  const typed = name.slice(0, 60).toLowerCase();
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.floor(typed.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    const distance = editDistance(typed, candidate.toLowerCase());
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

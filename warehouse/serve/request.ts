@@ -1,10 +1,10 @@
 import type { Dataset } from '../core/dataset.ts';
 import { SluiceError } from '../core/errors.ts';
+import { nearestOf } from '../core/nearest.ts';
 import { fitValue, parseColumnType } from './column-type.ts';
 import { ANSWER_FORMATS, type AnswerFormat } from './engine-protocol.ts';
 import type { Filter } from './filter.ts';
 import type { ServingLimits } from './limits.ts';
-import { nearestName } from './nearest-name.ts';
 
 /** What a caller asks of one dataset, checked. */
 export interface DatasetRequest {
@@ -119,7 +119,7 @@ export function parseDatasetRequest(
       problems.push({ parameter: name.slice(0, 60), detail });
     };
     if (parameter === undefined) {
-      const nearest = nearestName(name, [...known.keys()]);
+      const nearest = nearestOf(name, [...known.keys()]);
       fail(`is not a parameter of ${dataset.id}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`);
       continue;
     }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Dataset } from '../core/dataset.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { nearestOf } from '../core/nearest.ts';
 import type { Release } from '../core/release.ts';
 import { type Caller, forbidden, ownerScope } from './caller.ts';
 import { type ColumnType, parseColumnType } from './column-type.ts';
@@ -11,7 +12,6 @@ import { createEngineKeeper, type EngineKeeper } from './engine-keeper.ts';
 import type { AnswerFormat, EngineAnswer } from './engine-protocol.ts';
 import { createFairQueue } from './fair-queue.ts';
 import { DEFAULT_SERVING_LIMITS, type ServingLimits } from './limits.ts';
-import { nearestName } from './nearest-name.ts';
 import type { PinnedRelease } from './pinned-release.ts';
 import { type DatasetRequest, filterOf, parseDatasetRequest } from './request.ts';
 import { assertServable } from './servable.ts';
@@ -109,7 +109,7 @@ export async function openServing(options: ServingOptions): Promise<Serving> {
   function datasetOf(state: Served, id: string): Dataset {
     const dataset = state.datasets.get(id);
     if (dataset !== undefined) return dataset;
-    const nearest = nearestName(id, [...state.datasets.keys()]);
+    const nearest = nearestOf(id, [...state.datasets.keys()]);
     throw new SluiceError('DATASET_NOT_FOUND', `There is no dataset ${JSON.stringify(id.slice(0, 60))}.`, {
       remedy: nearest === undefined ? 'See the list of datasets.' : `Did you mean ${nearest}?`,
     });

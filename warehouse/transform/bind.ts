@@ -1,8 +1,8 @@
 import { BRONZE_META_COLUMNS, type BronzeTable } from '../core/bronze-table.ts';
+import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { Model } from './model.ts';
-import { nearestOf } from './nearest.ts';
 import type { SourceLocation } from './source-location.ts';
 import { locate } from './source-text.ts';
 import type { BoundColumn, SqlEngine, SqlProblem } from './sql-engine.ts';

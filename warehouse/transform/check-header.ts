@@ -1,7 +1,7 @@
+import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
-import { nearestOf } from './nearest.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';

@@ -1,7 +1,7 @@
 import { SluiceError } from '../core/errors.ts';
+import { nearestOf } from '../core/nearest.ts';
 import { reach } from './graph.ts';
 import type { CompiledModel } from './model.ts';
-import { nearestOf } from './nearest.ts';
 
 /**
  * Names of the models that selectors choose; all of them when there is none. A selector is a model (`gold.dim_tags`, or `dim_tags` where

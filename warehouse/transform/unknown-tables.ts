@@ -1,8 +1,8 @@
+import { nearestOf } from '../core/nearest.ts';
 import { byteOf } from './ast.ts';
 import { locateInBody } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { Model } from './model.ts';
-import { nearestOf } from './nearest.ts';
 import type { References } from './references.ts';
 import { offsetOfByte } from './source-text.ts';
 

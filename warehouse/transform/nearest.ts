@@ -1,1 +1,0 @@
-export { nearestOf } from '../core/nearest.ts';
