@@ -26,6 +26,7 @@ export function createBackfillActivity(dependencies: ExtractDependencies): Serve
       state: await bronze.state([name]),
       workDir: dependencies.workDir,
       version: dependencies.version,
+      maskSecret: dependencies.maskSecret,
       limits: dependencies.limits,
       log,
       onProgress: dependencies.onProgress,
