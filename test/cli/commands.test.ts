@@ -281,6 +281,10 @@ test('help of the whole and of every command shows examples; every command is in
     'releases',
     'rollback',
     'serve',
+    'worker',
+    'schedule',
+    'backfill',
+    'runs',
     'token',
   ]);
   const helps = await runCli(['--json'], { env: {}, input: '' });
