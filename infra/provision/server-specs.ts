@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BucketAlreadyExists, BucketAlreadyOwnedByYou, CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { SEARCH_ATTRIBUTES as RUN_ATTRIBUTES } from '../../temporal.config.ts';
 import type { ServerPlace, ServerSpec } from './background-server.ts';
 import { HOST } from './ports.ts';
 
@@ -12,15 +13,12 @@ const run = promisify(execFile);
 /** Name of the first key; the secret is made at random. */
 export const S3_ACCESS_KEY_ID = 'sluice';
 
-/** What a run says of itself, for finding it in the Web UI. A dev server allows ten keywords per namespace. */
-export const SEARCH_ATTRIBUTES = {
-  EltPipeline: 'Keyword',
-  EltTable: 'Keyword',
-  EltLayer: 'Keyword',
-  EltRunKind: 'Keyword',
-  EltLogicalDate: 'Datetime',
-  EltRows: 'Int',
-} as const;
+const CLI_TYPES = { KEYWORD: 'Keyword', INT: 'Int' } as const;
+
+/** The search attributes of runs with their types as Temporal's own command line writes them. */
+export const SEARCH_ATTRIBUTES: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(RUN_ATTRIBUTES).map(([name, type]) => [name, CLI_TYPES[type]]),
+);
 
 export const temporalServer: ServerSpec = {
   name: 'temporal',
