@@ -43,21 +43,31 @@ export async function startTestTemporal(): Promise<TestTemporal> {
     'error',
   ];
   let child: ChildProcess | undefined;
-  const start = async (): Promise<void> => {
-    const started = spawn(binary, args, { stdio: 'ignore' });
+  /** Undefined when it answers; its last words when it ended before that. */
+  const startOnce = async (): Promise<string | undefined> => {
+    const started = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     child = started;
+    let words = '';
+    started.stderr.on('data', (chunk: Buffer) => (words = `${words}${chunk.toString()}`.slice(-2_000)));
     for (let attempt = 0; ; attempt++) {
-      if (started.exitCode !== null)
-        throw new Error(`the Temporal server ended with ${started.exitCode}: ${binary} ${args.join(' ')}`);
+      if (started.exitCode !== null) return words || `exit code ${started.exitCode}`;
       try {
         const connection = await Connection.connect({ address, connectTimeout: 1_000 });
         await connection.workflowService.describeNamespace({ namespace: 'default' });
         await connection.close();
-        return;
+        return undefined;
       } catch (error) {
         if (attempt > 150) throw error;
         await sleep(100);
       }
+    }
+  };
+  // It picks inner ports of its own, which somebody may take before it does.
+  const start = async (): Promise<void> => {
+    for (let attempt = 1; ; attempt++) {
+      const words = await startOnce();
+      if (words === undefined) return;
+      if (attempt === 4) throw new Error(`the Temporal server does not start: ${words}\n${binary} ${args.join(' ')}`);
     }
   };
   const kill = async (): Promise<void> => {
@@ -96,18 +106,22 @@ function findBinary(): string {
   );
 }
 
+/** Below the range that the system hands out, so that no connection takes one between the look and the start. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const bound = server.address();
-    return typeof bound === 'object' && bound !== null ? bound.port : 0;
+  const found = new Set<number>();
+  while (found.size < count) {
+    const port = 15_000 + Math.floor(Math.random() * 15_000);
+    if (await isFree(port)) found.add(port);
+  }
+  return [...found];
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
   });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  if (free) await new Promise((resolve) => server.close(resolve));
+  return free;
 }
