@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -234,6 +234,8 @@ async function writeEnvFile({ environment, envFile }: InfraState): Promise<void>
 }
 
 async function writePrivate(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.tmp`, text, { mode: 0o600 });
-  await rename(`${path}.tmp`, path);
+  // Two who come at once must not take each other's file.
+  const draft = `${path}.${randomUUID()}.tmp`;
+  await writeFile(draft, text, { mode: 0o600 });
+  await rename(draft, path);
 }
