@@ -1,8 +1,5 @@
-import { openProject } from '../../infra/project.ts';
-import { runProject } from '../../infra/run-project.ts';
 import type { CommandHost } from '../context.ts';
-import { toSnakeCase } from '../output.ts';
-import { createProgressView } from '../progress.ts';
+import { runHere } from '../run-here.ts';
 import { printRun } from '../run-report.ts';
 import type { RunOptions } from './run.ts';
 
@@ -24,21 +21,8 @@ export function registerBuild({ program, action }: CommandHost): void {
       '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends\n  $ sluice build --full-refresh',
     )
     .action(
-      action<RunOptions>(async ({ config, output, log, signal }, options) => {
-        const view = createProgressView(output);
-        try {
-          const result = await runProject(
-            openProject(config, log),
-            { ...options, steps: 'build' },
-            { onProgress: view.onProgress, signal },
-          );
-          view.done();
-          output.result(toSnakeCase(result));
-          printRun(output, result);
-        } finally {
-          view.done();
-        }
-        return undefined;
+      action<RunOptions>(async (context, options) => {
+        return runHere(context, { ...options, steps: 'build' }, printRun);
       }),
     );
 }

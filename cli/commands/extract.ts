@@ -1,8 +1,5 @@
-import { openProject } from '../../infra/project.ts';
-import { runProject } from '../../infra/run-project.ts';
 import type { CommandHost } from '../context.ts';
-import { toSnakeCase } from '../output.ts';
-import { createProgressView } from '../progress.ts';
+import { runHere } from '../run-here.ts';
 import { printExtract } from '../run-report.ts';
 import type { RunOptions } from './run.ts';
 
@@ -16,21 +13,10 @@ export function registerExtract({ program, action }: CommandHost): void {
     .option('--source <name...>', 'only these sources')
     .addHelpText('after', '\nExamples:\n  $ sluice extract\n  $ sluice extract --source app --json')
     .action(
-      action<RunOptions>(async ({ config, output, log, signal }, options) => {
-        const view = createProgressView(output);
-        try {
-          const result = await runProject(
-            openProject(config, log),
-            { ...options, steps: 'extract' },
-            { onProgress: view.onProgress, signal },
-          );
-          view.done();
-          output.result(toSnakeCase(result));
-          if (result.extract !== undefined) printExtract(output, result.extract);
-        } finally {
-          view.done();
-        }
-        return undefined;
+      action<RunOptions>(async (context, options) => {
+        return runHere(context, { ...options, steps: 'extract' }, (output, { extract }) => {
+          if (extract !== undefined) printExtract(output, extract);
+        });
       }),
     );
 }

@@ -1,10 +1,9 @@
 import type { Config } from '../../infra/config.ts';
-import { openProject } from '../../infra/project.ts';
-import { assertDate, runProject } from '../../infra/run-project.ts';
+import { assertDate } from '../../infra/run-project.ts';
 import type { EltResult } from '../../workflows/contract.ts';
 import type { CommandHost } from '../context.ts';
 import { type Output, toSnakeCase } from '../output.ts';
-import { createProgressView } from '../progress.ts';
+import { runHere } from '../run-here.ts';
 import { printRun } from '../run-report.ts';
 
 export interface RunOptions {
@@ -38,22 +37,9 @@ export function registerRun({ program, action }: CommandHost): void {
       '\nExamples:\n  $ sluice run\n  $ sluice run --as-of 2026-06-30\n  $ sluice run --full-refresh --json\n  $ sluice run --temporal',
     )
     .action(
-      action<TemporalRunOptions>(async ({ config, output, log, signal }, options) => {
-        if (options.temporal === true) return runOnTemporal(config, output, signal, options);
-        const view = createProgressView(output);
-        try {
-          const result = await runProject(
-            openProject(config, log),
-            { ...options, steps: 'all' },
-            { onProgress: view.onProgress, signal },
-          );
-          view.done();
-          output.result(toSnakeCase(result));
-          printRun(output, result);
-        } finally {
-          view.done();
-        }
-        return undefined;
+      action<TemporalRunOptions>(async (context, options) => {
+        if (options.temporal === true) return runOnTemporal(context.config, context.output, context.signal, options);
+        return runHere(context, { ...options, steps: 'all' }, printRun);
       }),
     );
 }
