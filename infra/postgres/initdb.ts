@@ -97,6 +97,8 @@ async function runInitdb(
 async function sweepDrafts(home: string): Promise<void> {
   for (const name of await readdir(home)) {
     const pid = /^draft-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(home, name), { recursive: true, force: true });
+    // a killed starter's initdb may write on for a moment
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(home, name), { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

@@ -92,7 +92,7 @@ test('a commit says where it came from: identity, snapshot, WAL position, contra
 });
 
 test('memory does not grow with the table of a first load', async () => {
-  const growth = await growthOfMemory(lake, { small: 80_000, large: 400_000, memoryMb: 128, again: false });
-  // 50 MB of rows, then 256 MB: what memory held of a table would show as some 200 MB more.
-  assert.ok(growth < 90, `five times the rows took ${growth} MB more`);
+  const growth = await growthOfMemory(lake, { small: 80_000, large: 560_000, memoryMb: 128, again: false });
+  // 50 MB of rows, then 360 MB: what memory held of a table would show as some 300 MB more; what a late collection leaves is about 100.
+  assert.ok(growth < 160, `seven times the rows took ${growth} MB more`);
 });
