@@ -6,6 +6,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../infra/postgres/index.ts';
 import { createLog } from '../warehouse/core/log.ts';
+import type { FileReport } from './support/file-report.ts';
 import { holdTestServers } from './support/servers.ts';
 
 /**
@@ -13,6 +14,8 @@ import { holdTestServers } from './support/servers.ts';
  * --name PATTERN to run tests by name.
  */
 
+/** More failing files than this are not noise. */
+const RERUN_AT_MOST = 3;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 async function findTests(args: readonly string[], soak: boolean): Promise<string[]> {
@@ -50,15 +53,43 @@ if (files.some((file) => /support\/servers|s3-support/.test(readFileSync(join(ro
 const dir = mkdtempSync(join(tmpdir(), 'sluice-test-postgres-'));
 const postgres = await startEmbeddedPostgres({ dir, durable: false, log: createLog({ level: 'error' }) });
 try {
+  const first = await runFiles(files);
+  const failed = first.reports.filter((report) => report.failed.length > 0);
+  printSlowest(first.reports);
+  process.exitCode = first.code;
+  // A few files that failed beside others are run again by themselves: what fails alone is a fault, what passes alone is named.
+  if (first.code === 1 && failed.length > 0 && failed.length <= RERUN_AT_MOST && files.length > RERUN_AT_MOST) {
+    const again = await runFiles(
+      failed.map((report) => relative(root, report.file)),
+      1,
+    );
+    process.exitCode = again.code;
+    for (const report of failed)
+      console.log(`failed beside others, run again alone: ${relative(root, report.file)}: ${report.failed.join('; ')}`);
+  }
+} finally {
+  await postgres.stop();
+  rmSync(dir, { recursive: true, force: true });
+}
+
+/** Runs test files and says how each went; `concurrency` of them at once. */
+async function runFiles(
+  names: readonly string[],
+  concurrency = 2,
+): Promise<{ readonly code: number; readonly reports: readonly FileReport[] }> {
+  const reportPath = join(dir, 'files.ndjson');
   const child = spawn(
     process.execPath,
     [
       '--test',
       '--test-reporter=spec',
-      '--test-concurrency=2',
+      '--test-reporter-destination=stdout',
+      `--test-reporter=${join(root, 'test/support/file-report.ts')}`,
+      `--test-reporter-destination=${reportPath}`,
+      `--test-concurrency=${concurrency}`,
       '--test-timeout=600000',
       ...(name === undefined ? [] : [`--test-name-pattern=${name}`]),
-      ...files.map((file) => relative(root, join(root, file))),
+      ...names,
     ],
     {
       cwd: root,
@@ -70,11 +101,17 @@ try {
       },
     },
   );
-  process.exitCode = await new Promise<number>((resolve, reject) => {
+  const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code) => resolve(code ?? 1));
+    child.on('close', (exitCode) => resolve(exitCode ?? 1));
   });
-} finally {
-  await postgres.stop();
-  rmSync(dir, { recursive: true, force: true });
+  const lines = readFileSync(reportPath, 'utf8').split('\n').filter(Boolean);
+  return { code, reports: lines.map((line): FileReport => JSON.parse(line)) };
+}
+
+function printSlowest(reports: readonly FileReport[]): void {
+  const slowest = reports.toSorted((a, b) => b.ms - a.ms).slice(0, 12);
+  console.log(
+    `slowest files: ${slowest.map(({ file, ms }) => `${relative(root, file)} ${Math.round(ms / 1000)} s`).join(', ')}`,
+  );
 }
