@@ -177,7 +177,7 @@ test('a damaged log is an error that names the commit, never a shorter history',
   await store.putIfAbsent(logKey(2), await store.get(logKey(3)));
   await assert.rejects(openBronze({ store, log }).head('app'), /calls itself app number 3/);
   await store.delete(logKey(2));
-  await store.putIfAbsent(logKey(2), new TextEncoder().encode('{"format": 2}'));
+  await store.putIfAbsent(logKey(2), new TextEncoder().encode('{"format": 3}'));
   await assert.rejects(openBronze({ store, log }).head('app'), (error: unknown) =>
     isSluiceError(error, 'LAKE_FORMAT_UNKNOWN'),
   );

@@ -6,6 +6,7 @@ import {
   type BronzeSourceState,
   type BronzeState,
   type BronzeTableCommit,
+  type QuarantineFile,
 } from '../core/bronze-commit.ts';
 import type { BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
@@ -86,7 +87,20 @@ export function openBronze({
           uploaded.push(fileKey);
           files.push({ key: fileKey, ...facts });
         }
-        tables[table] = { ...entry, files };
+        const quarantined: QuarantineFile[] = [];
+        for (const [chunk, { localPath: path, ...facts }] of (entry.quarantined ?? []).entries()) {
+          const fileKey = `bronze/${source}/${keySegment(table)}/${draft.batch}/quarantine-${String(chunk).padStart(5, '0')}.ndjson`;
+          await putOnce(store, fileKey, path, facts.bytes);
+          uploaded.push(fileKey);
+          quarantined.push({ key: fileKey, ...facts });
+        }
+        const rows = quarantined.reduce((sum, file) => sum + file.rows, 0);
+        tables[table] = {
+          ...entry,
+          consistency: entry.consistency ?? 'exact',
+          files,
+          quarantined: { rows, files: quarantined },
+        };
       }
       const { number, batch, identity, snapshot } = draft;
       const committedAt = clock.now().toISOString();
@@ -115,7 +129,10 @@ export function openBronze({
 }
 
 function toSourceState(history: SourceHistory): BronzeSourceState {
-  const tables = [...history.tables].map(([table, { mode, watermark }]) => [table, { mode, watermark }] as const);
+  const tables = [...history.tables].map(
+    ([table, { mode, watermark, consistency, snapshot, quarantined }]) =>
+      [table, { mode, watermark, consistency, snapshot, quarantined }] as const,
+  );
   const { source, number, identity, snapshot } = history;
   return { source, number, identity, snapshot, tables: Object.fromEntries(tables) };
 }

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { BRONZE_COMMIT_FORMAT, type BronzeCommit } from '../core/bronze-commit.ts';
+import {
+  BRONZE_COMMIT_FORMAT,
+  type BronzeCommit,
+  CONSISTENCIES,
+  READ_HOWS,
+  TABLE_MODES,
+} from '../core/bronze-commit.ts';
+import { COLUMN_POLICIES } from '../core/bronze-table.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 
 /** The one place that reads and writes the JSON of a commit. */
@@ -14,17 +21,19 @@ const contract = z.strictObject({
       postgresType: z.string(),
       duckdbType: z.string(),
       nullable: z.boolean(),
-      policy: z.literal('error'),
+      policy: z.enum(COLUMN_POLICIES),
       mask: z.string().optional(),
     }),
   ),
 });
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
 const file = z.strictObject({
   key: z.string(),
   rows: z.int().positive(),
   bytes: z.int().positive(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256,
   ops: z.record(z.string(), z.int()),
   firstSeq: z.string().regex(/^\d+$/),
   lastSeq: z.string().regex(/^\d+$/),
@@ -32,12 +41,19 @@ const file = z.strictObject({
   keyMax: z.string().nullable(),
 });
 
+const quarantined = z.strictObject({
+  rows: z.int().nonnegative(),
+  files: z.array(z.strictObject({ key: z.string(), rows: z.int().positive(), bytes: z.int().positive(), sha256 })),
+});
+
 const table = z.strictObject({
-  mode: z.enum(['cursor', 'full']),
+  mode: z.enum(TABLE_MODES),
+  consistency: z.enum(CONSISTENCIES),
   contract,
   files: z.array(file),
   replaced: z.boolean(),
-  read: z.strictObject({ how: z.enum(['whole', 'cursor', 'range']), rows: z.int(), why: z.string().nullable() }),
+  quarantined,
+  read: z.strictObject({ how: z.enum(READ_HOWS), rows: z.int(), why: z.string().nullable() }),
   watermark: z.strictObject({ before: watermark, after: watermark }),
 });
 
@@ -57,6 +73,12 @@ const commit = z.strictObject({
   tables: z.record(z.string(), table),
 });
 
+/** Format 1 knew neither rows set aside nor resumed loads. */
+const commitOfFormat1 = commit.extend({
+  format: z.literal(1),
+  tables: z.record(z.string(), table.omit({ consistency: true, quarantined: true })),
+});
+
 export function encodeCommit(entry: BronzeCommit): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(entry, null, 1)}\n`);
 }
@@ -69,21 +91,28 @@ export function decodeCommit(
 ): BronzeCommit {
   const json = parseJson(bytes, key);
   const format = z.looseObject({ format: z.unknown() }).safeParse(json).data?.format;
-  if (typeof format === 'number' && format !== BRONZE_COMMIT_FORMAT) {
+  if (typeof format === 'number' && format !== 1 && format !== BRONZE_COMMIT_FORMAT) {
     throw new SluiceError(
       'LAKE_FORMAT_UNKNOWN',
-      `The commit ${key} has format ${format}; this Sluice reads format ${BRONZE_COMMIT_FORMAT}.`,
+      `The commit ${key} has format ${format}; this Sluice reads formats 1 to ${BRONZE_COMMIT_FORMAT}.`,
       {
         remedy: 'Run the version of Sluice that wrote the lake, or a later one.',
       },
     );
   }
-  const parsed = commit.safeParse(json);
+  const parsed = format === 1 ? commitOfFormat1.transform(upgrade).safeParse(json) : commit.safeParse(json);
   if (!parsed.success) throw corrupt(key, z.prettifyError(parsed.error));
   if (parsed.data.source !== expected.source || parsed.data.number !== expected.number) {
     throw corrupt(key, `it calls itself ${parsed.data.source} number ${parsed.data.number}`);
   }
   return parsed.data;
+}
+
+function upgrade(old: z.infer<typeof commitOfFormat1>): BronzeCommit {
+  const tables = Object.entries(old.tables).map(
+    ([name, entry]) => [name, { ...entry, consistency: 'exact', quarantined: { rows: 0, files: [] } }] as const,
+  );
+  return { ...old, format: BRONZE_COMMIT_FORMAT, tables: Object.fromEntries(tables) };
 }
 
 function parseJson(bytes: Uint8Array, key: string): unknown {

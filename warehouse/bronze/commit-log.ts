@@ -1,4 +1,4 @@
-import type { BronzeCommit, BronzeSourceState } from '../core/bronze-commit.ts';
+import type { BronzeCommit, BronzeTableState, Quarantined } from '../core/bronze-commit.ts';
 import type { TableContract } from '../core/bronze-table.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { ObjectStore } from '../core/object-store.ts';
@@ -33,13 +33,11 @@ export async function* readCommits(store: ObjectStore, source: string, after: nu
 }
 
 /** A table as the log so far describes it; the files are those since its last whole replacement. */
-export interface TableHistory {
+export interface TableHistory extends BronzeTableState {
   readonly contract: TableContract;
-  readonly mode: 'cursor' | 'full';
   readonly files: readonly { readonly commit: number; readonly key: string; readonly rows: number }[];
   readonly lastCommit: number;
   readonly replacedAt: number;
-  readonly watermark: BronzeSourceState['tables'][string]['watermark'];
 }
 
 export interface SourceHistory {
@@ -59,12 +57,17 @@ export function foldCommit(history: SourceHistory, commit: BronzeCommit): Source
   const tables = new Map(history.tables);
   for (const [name, entry] of Object.entries(commit.tables)) {
     const before = tables.get(name);
+    const isWhole = entry.read.how === 'whole' || entry.replaced;
     const files = entry.files.map((file) => ({ commit: commit.number, key: file.key, rows: file.rows }));
     const sameContract = before !== undefined && JSON.stringify(before.contract) === JSON.stringify(entry.contract);
     const changed = files.length > 0 || entry.replaced || !sameContract;
     tables.set(name, {
       contract: entry.contract,
       mode: entry.mode,
+      // Only a whole read compares every key: until one does, what was repaired stays so.
+      consistency: isWhole ? entry.consistency : before?.consistency === 'repaired' ? 'repaired' : entry.consistency,
+      snapshot: entry.read.how === 'range' ? (before?.snapshot ?? null) : commit.snapshot,
+      quarantined: addQuarantined(isWhole ? undefined : before, entry.quarantined),
       files: entry.replaced || before === undefined ? files : [...before.files, ...files],
       lastCommit: changed ? commit.number : before.lastCommit,
       replacedAt: entry.replaced ? commit.number : (before?.replacedAt ?? 0),
@@ -78,4 +81,9 @@ export function foldCommit(history: SourceHistory, commit: BronzeCommit): Source
     snapshot: commit.snapshot,
     tables,
   };
+}
+
+function addQuarantined(before: TableHistory | undefined, { rows, files }: Quarantined): Quarantined {
+  if (before === undefined || before.quarantined.rows === 0) return { rows, files };
+  return { rows: before.quarantined.rows + rows, files: [...before.quarantined.files, ...files] };
 }

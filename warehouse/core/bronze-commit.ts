@@ -2,7 +2,15 @@ import type { BronzeSnapshot, TableContract } from './bronze-table.ts';
 
 /** One entry of a source's commit log, and what leads to it: plain data between extract, bronze and whoever composes them. */
 
-export const BRONZE_COMMIT_FORMAT = 1;
+export const BRONZE_COMMIT_FORMAT = 2;
+
+/** cursor: what changed by a column; full: the whole table, compared; append: rows that never change once written. */
+export const TABLE_MODES = ['cursor', 'full', 'append'] as const;
+export type TableMode = (typeof TABLE_MODES)[number];
+
+/** exact: all rows are of one snapshot. repaired: a first load resumed in later snapshots and caught up by a sweep; a whole comparison by key makes it exact. */
+export const CONSISTENCIES = ['exact', 'repaired'] as const;
+export type Consistency = (typeof CONSISTENCIES)[number];
 
 /** Which Postgres a lake was filled from. */
 export interface SourceIdentity {
@@ -46,16 +54,33 @@ export interface BronzeFile {
   readonly keyMax: string | null;
 }
 
-/** range: a backfill read some rows again. */
-export type ReadHow = 'whole' | 'cursor' | 'range';
+/** Rows set aside: one JSON object per line, as warehouse/core/bronze-quarantine.ts writes them. */
+export interface QuarantineFile {
+  readonly key: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** range: a backfill read some rows again; sweep: rows whose xmin the last snapshot did not see. */
+export const READ_HOWS = ['whole', 'cursor', 'sweep', 'range'] as const;
+export type ReadHow = (typeof READ_HOWS)[number];
+
+/** Rows of a read that a column could not hold. A whole read names all that are set aside then (it voids what earlier commits named), any other read those it met. */
+export interface Quarantined {
+  readonly rows: number;
+  readonly files: readonly QuarantineFile[];
+}
 
 /** What a commit says of one table. Tables it does not name did not change. */
 export interface BronzeTableCommit {
-  readonly mode: 'cursor' | 'full';
+  readonly mode: TableMode;
+  readonly consistency: Consistency;
   readonly contract: TableContract;
   readonly files: readonly BronzeFile[];
   /** True when earlier rows are void: the table was replaced whole. */
   readonly replaced: boolean;
+  readonly quarantined: Quarantined;
   readonly read: { readonly how: ReadHow; readonly rows: number; readonly why: string | null };
   readonly watermark: { readonly before: CursorWatermark | null; readonly after: CursorWatermark | null };
 }
@@ -77,8 +102,16 @@ export interface DraftFile extends Omit<BronzeFile, 'key'> {
   readonly localPath: string;
 }
 
-export interface BronzeTableDraft extends Omit<BronzeTableCommit, 'files'> {
+export interface DraftQuarantineFile extends Omit<QuarantineFile, 'key'> {
+  readonly localPath: string;
+}
+
+export interface BronzeTableDraft extends Omit<BronzeTableCommit, 'files' | 'quarantined' | 'consistency'> {
   readonly files: readonly DraftFile[];
+  /** Files of rows set aside; none when absent. */
+  readonly quarantined?: readonly DraftQuarantineFile[];
+  /** exact when absent. */
+  readonly consistency?: Consistency;
 }
 
 /** A commit not yet made. Its number is fixed (the rows carry it in `_seq`), so it fits one place in the log only. */
@@ -91,6 +124,17 @@ export interface BronzeCommitDraft {
   readonly tables: Readonly<Record<string, BronzeTableDraft>>;
 }
 
+/** What the log says of a table so far, beyond its files. */
+export interface BronzeTableState {
+  readonly mode: TableMode;
+  readonly watermark: CursorWatermark | null;
+  readonly consistency: Consistency;
+  /** Snapshot whose rows are all carried: of the last commit that names the table and is no range. A sweep may begin at its xmin. Null when none was. */
+  readonly snapshot: SourceSnapshot | null;
+  /** Rows set aside, and where: those since the last whole read. A row that two reads met counts twice. */
+  readonly quarantined: Quarantined;
+}
+
 /** What the log says of a source so far. */
 export interface BronzeSourceState {
   readonly source: string;
@@ -99,9 +143,7 @@ export interface BronzeSourceState {
   readonly identity: SourceIdentity | null;
   /** Moment of the last commit. */
   readonly snapshot: SourceSnapshot | null;
-  readonly tables: Readonly<
-    Record<string, { readonly mode: 'cursor' | 'full'; readonly watermark: CursorWatermark | null }>
-  >;
+  readonly tables: Readonly<Record<string, BronzeTableState>>;
 }
 
 /** What an extraction compares with: the rows and the state of the log, as of the same commits. */

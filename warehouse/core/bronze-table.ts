@@ -2,6 +2,10 @@ import type { IsoDate } from './clock.ts';
 
 /** What stages tell each other about bronze tables: plain data, so that extract, bronze and transform need not import one another. */
 
+/** What happens to a value that the column's type cannot hold: the run stops, the row is set aside with its key and a reason, or the whole column arrives as text. */
+export const COLUMN_POLICIES = ['error', 'quarantine', 'text'] as const;
+export type ColumnPolicy = (typeof COLUMN_POLICIES)[number];
+
 /** How one Postgres column arrives in Parquet. */
 export interface ColumnContract {
   readonly name: string;
@@ -10,8 +14,7 @@ export interface ColumnContract {
   /** Type of the Parquet column as DuckDB names it, e.g. DECIMAL(14,2). */
   readonly duckdbType: string;
   readonly nullable: boolean;
-  /** What happens to a value the type cannot hold. */
-  readonly policy: 'error';
+  readonly policy: ColumnPolicy;
   /** Absent: the value itself. drop: always NULL. hash:<id>: a keyed hash; the id tells secrets apart. */
   readonly mask?: string | undefined;
 }
