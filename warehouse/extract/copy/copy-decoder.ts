@@ -2,10 +2,10 @@ import type { RowGroup } from '../../core/parquet/leaf-buffer.ts';
 import type { CarriedColumn } from './carried-as.ts';
 import { createCopyWindow } from './copy-window.ts';
 import { WireFault } from './generate-decoder.ts';
-import { canMisfit } from './wire-type.ts';
 import { cut, misfitError, misfitReason, type QuarantinedRow, SHOWN_CHARACTERS } from './misfit.ts';
 import { createRowGroups, PASS_ROWS } from './row-groups.ts';
 import { wireText } from './wire-text.ts';
+import { canMisfit } from './wire-type.ts';
 
 export interface CopyLimits {
   /** Of a row group. */

@@ -1,5 +1,5 @@
-import { SLACK } from '../../core/parquet/leaf-buffer.ts';
 import { SluiceError } from '../../core/errors.ts';
+import { SLACK } from '../../core/parquet/leaf-buffer.ts';
 
 /**
  * The bytes of a binary COPY that have arrived and are not decoded yet, and where its tuples lie in them.

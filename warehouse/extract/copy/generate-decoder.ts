@@ -64,6 +64,7 @@ function generateDecoder(wire: WireType, dictionary: boolean): DecodeColumn {
       ${source.save}
     };`;
   // The source holds numbers only: no name or value of a table gets into it.
+  // oxlint-disable-next-line typescript/no-implied-eval -- a generated loop is what makes this path fast
   const compile = new Function('bad', 'limbs', 'isUtf8', 'readNumeric', body) as (
     ...values: readonly unknown[]
   ) => DecodeColumn;

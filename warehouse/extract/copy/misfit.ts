@@ -3,8 +3,8 @@ import { SluiceError } from '../../core/errors.ts';
 import type { CarriedColumn } from './carried-as.ts';
 import { INFINITY_MICROS, LAST_MICROS } from './decode-scalar.ts';
 import { createReadNumeric, SPECIAL } from './numeric.ts';
-import { duckdbNameOf, parquetTypeOf, type WireScalar, type WireType } from './wire-type.ts';
 import { wireText } from './wire-text.ts';
+import { duckdbNameOf, parquetTypeOf, type WireScalar, type WireType } from './wire-type.ts';
 
 /** Values that a column's Parquet type cannot hold. Read field by field: for tables that quarantine, and to explain a decoder's fault. */
 

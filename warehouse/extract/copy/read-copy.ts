@@ -1,6 +1,6 @@
 import { to as copyTo } from 'pg-copy-streams';
-import type { RowGroup } from '../../core/parquet/leaf-buffer.ts';
 import { mapSystemError } from '../../core/errors.ts';
+import type { RowGroup } from '../../core/parquet/leaf-buffer.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { CarriedColumn } from './carried-as.ts';
 import { COPY_LIMITS, type CopyLimits, createCopyDecoder } from './copy-decoder.ts';
