@@ -1,0 +1,137 @@
+import { to as copyTo } from 'pg-copy-streams';
+import { mapSystemError } from '../../core/errors.ts';
+import type { RowGroup } from '../../core/parquet/leaf-buffer.ts';
+import type { SourceSession } from '../source-session.ts';
+import type { CarriedColumn } from './carried-as.ts';
+import { COPY_LIMITS, type CopyLimits, createCopyDecoder } from './copy-decoder.ts';
+import type { QuarantinedRow } from './misfit.ts';
+
+export interface ReadCopyOptions {
+  readonly session: Pick<SourceSession, 'client' | 'mapError'>;
+  /** Selects exactly `columns`, in their order, each as its `select` says. */
+  readonly selectSql: string;
+  /** Schema and name, for messages. */
+  readonly table: string;
+  /** Key columns, which name the row of a value that does not fit. */
+  readonly key: readonly string[];
+  readonly columns: readonly CarriedColumn[];
+  /** Takes a row group; its buffers are used again once the promise is fulfilled. Called in order, up to limits.inFlight calls at a time. */
+  readonly sink: (group: RowGroup) => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((rows: number, bytes: number) => void) | undefined;
+  readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
+  readonly limits?: Partial<CopyLimits> | undefined;
+}
+
+export interface ReadCopyResult {
+  /** Rows handed to the sink. */
+  readonly rows: number;
+  /** Rows left out and reported. */
+  readonly quarantined: number;
+  /** Bytes of the COPY. */
+  readonly bytes: number;
+}
+
+/**
+ * Reads a query by COPY (FORMAT BINARY) into row groups. All calls of the sink have ended when it returns or throws. After an error of the sink
+ * or an abort the session is in the middle of the COPY: close it.
+ * Throws SOURCE_VALUE_UNREPRESENTABLE, SOURCE_QUERY_FAILED, what the sink threw, or the signal's reason.
+ */
+export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult> {
+  const { session, signal, onProgress } = options;
+  signal?.throwIfAborted();
+  const decoder = createCopyDecoder({ ...options, limits: { ...COPY_LIMITS, ...options.limits } });
+  const stream = session.client.query(copyTo(`copy (${options.selectSql}) to stdout (format binary, encoding 'UTF8')`));
+  // The loop below sees every error; one that comes after it has no listener else.
+  stream.on('error', () => undefined);
+  const stop = (error: unknown): void => void stream.destroy(error instanceof Error ? error : new Error(String(error)));
+  const abort = (): void => stop(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  const flight = createFlight(options.sink, options.limits?.inFlight ?? COPY_LIMITS.inFlight, stop);
+  let bytes = 0;
+  try {
+    const hand = async (group: RowGroup): Promise<void> => {
+      flight.send(group, () => decoder.recycle(group));
+      await flight.landed(signal);
+    };
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      decoder.add(chunk);
+      for (let group = decoder.next(); group !== undefined; group = decoder.next()) await hand(group);
+      onProgress?.(decoder.rows(), bytes);
+    }
+    const last = decoder.end();
+    if (last !== undefined) await hand(last);
+    await flight.all();
+    // Postgres' own count against ours. It follows the data, perhaps in a packet of its own: an answer to another statement comes after it.
+    if (stream.rowCount !== decoder.rows()) await session.client.query('select 1');
+    if (stream.rowCount !== decoder.rows()) {
+      throw new Error(`COPY of ${options.table} sent ${stream.rowCount} rows, of which ${decoder.rows()} arrived`);
+    }
+  } catch (error) {
+    stream.destroy();
+    await flight.settled();
+    const failure = flight.failure();
+    const mapped = mapSystemError(failure === undefined ? error : failure.error, `the extraction of ${options.table}`);
+    throw failure === undefined ? session.mapError(mapped) : mapped;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+  return { rows: decoder.rows() - decoder.quarantined(), quarantined: decoder.quarantined(), bytes };
+}
+
+interface Flight {
+  send(group: RowGroup, done: () => void): void;
+  /** Waits until another group may be sent; throws what the sink or the signal threw. */
+  landed(signal: AbortSignal | undefined): Promise<void>;
+  all(): Promise<void>;
+  /** Waits for every call, whatever became of it. */
+  settled(): Promise<void>;
+  failure(): { readonly error: unknown } | undefined;
+}
+
+/** Calls of the sink under way. The first failure is told to `onFailure` at once. */
+function createFlight(
+  sink: (group: RowGroup) => Promise<void>,
+  most: number,
+  onFailure: (error: unknown) => void,
+): Flight {
+  const calls = new Set<Promise<void>>();
+  let failure: { readonly error: unknown } | undefined;
+  const check = (): void => {
+    if (failure !== undefined) throw failure.error;
+  };
+  const call = async (group: RowGroup, done: () => void): Promise<void> => {
+    try {
+      await sink(group);
+      done();
+    } catch (error) {
+      if (failure !== undefined) return;
+      failure = { error };
+      onFailure(error);
+    }
+  };
+  return {
+    send: (group, done) => {
+      check();
+      const sent: Promise<void> = call(group, done).finally(() => calls.delete(sent));
+      calls.add(sent);
+    },
+    landed: async (signal) => {
+      while (calls.size >= most) {
+        await Promise.race(calls);
+        check();
+        signal?.throwIfAborted();
+      }
+      check();
+    },
+    all: async () => {
+      await Promise.all(calls);
+      check();
+    },
+    settled: async () => {
+      await Promise.all(calls);
+    },
+    failure: () => failure,
+  };
+}

@@ -1,0 +1,164 @@
+import {
+  DICTIONARY_MAX_BYTES,
+  DICTIONARY_MAX_ENTRIES,
+  type LeafBuffer,
+  type RowGroup,
+} from '../../core/parquet/leaf-buffer.ts';
+import {
+  ensureBytes,
+  ensureCount,
+  ensureLevels,
+  giveUpDictionary,
+  makeRowGroup,
+  reset,
+} from '../../core/parquet/leaf-buffer-memory.ts';
+import { type Leaf, leavesOf } from '../../core/parquet/parquet-type.ts';
+import type { CarriedColumn } from './carried-as.ts';
+import { type DecodeColumn, decoderFor } from './generate-decoder.ts';
+
+/** Tuples decoded at a time: a dictionary must take as many entries more than it may have, and room is made once for all of them. */
+export const PASS_ROWS = 1_024;
+/** A column whose dictionary overflowed stays plain for this many row groups. */
+const PLAIN_GROUPS = 16;
+/** A dictionary costs half a megabyte. */
+const DICTIONARIES = 100;
+/** Spare room per pass, over all leaves of varying length; beyond it each leaf's bytes are counted first. */
+const ROOM_BYTES = 16 << 20;
+
+export interface RowGroups {
+  /** Rows that still fit the present group. */
+  room(): number;
+  /** Decodes whole tuples, at most room() and PASS_ROWS of them, `passBytes` altogether. places[r]: first field of tuple r, changed. Throws a WireFault. */
+  decode(bytes: Uint8Array, view: DataView, places: Int32Array, n: number, passBytes: number): void;
+  /** The present group, if it has rows; the next one begins. Give it back with recycle() when its buffers may be used again. */
+  take(): RowGroup | undefined;
+  recycle(group: RowGroup): void;
+}
+
+/** Row groups of at most `rows` rows and about `bytes` bytes; buffers are made as often as groups are out at the same time. */
+export function createRowGroups(
+  columns: readonly CarriedColumn[],
+  limits: { readonly rows: number; readonly bytes: number },
+): RowGroups {
+  const leaves = leavesOf(columns.map(({ name, parquet }) => ({ name, type: parquet })));
+  const candidates = dictionaryLeaves(leaves);
+  const rows = rowsPerGroup(leaves, limits);
+  const varying = leaves.flatMap((leaf, i) => (leaf.words === 0 || leaf.repeated ? [i] : []));
+  const plainUntil = new Map<number, number>();
+  const free: RowGroup[] = [];
+  const firstLeaves = columns.map((_, index) => leaves.findIndex((leaf) => leaf.column === index));
+  let number = 0;
+  let group = makeRowGroup(
+    leaves,
+    rows,
+    leaves.map((_, i) => candidates.has(i)),
+  );
+  const decodersOf = (of: RowGroup): DecodeColumn[] =>
+    columns.map(({ wire }, i) => decoderFor(wire, of.leaves[firstLeaves[i] as number]?.isDictionary === true));
+  let decoders = decodersOf(group);
+
+  const isNumbered = (i: number): boolean => candidates.has(i) && (plainUntil.get(i) ?? 0) <= number;
+  const makePlain = (): void => {
+    let changed = false;
+    for (const i of candidates) {
+      const leaf = group.leaves[i] as LeafBuffer;
+      if (!leaf.isDictionary) continue;
+      if (leaf.entries <= DICTIONARY_MAX_ENTRIES - PASS_ROWS && leaf.dictionaryUsed < DICTIONARY_MAX_BYTES) continue;
+      giveUpDictionary(leaf);
+      plainUntil.set(i, number + PLAIN_GROUPS);
+      changed = true;
+    }
+    if (changed) decoders = decodersOf(group);
+  };
+  const isFull = (): boolean => group.rows >= rows || bytesOf(group) >= limits.bytes;
+
+  return {
+    room: () => (isFull() ? 0 : rows - group.rows),
+    decode: (bytes, view, places, n, passBytes) => {
+      if (passBytes * varying.length <= ROOM_BYTES) {
+        for (const i of varying) makeRoom(group.leaves[i] as LeafBuffer, passBytes, n);
+      } else {
+        const sums = fieldBytes(view, places, n, columns.length);
+        for (const i of varying) {
+          const leaf = group.leaves[i] as LeafBuffer;
+          makeRoom(leaf, sums[leaf.leaf.column] as number, n);
+        }
+      }
+      for (let i = 0; i < columns.length; i++) {
+        const decode = decoders[i] as DecodeColumn;
+        decode(group.leaves, firstLeaves[i] as number, i, bytes, view, places, group.rows, n);
+      }
+      group.rows += n;
+      makePlain();
+    },
+    take: () => {
+      if (group.rows === 0) return undefined;
+      const done = group;
+      // A dictionary that most values add to only makes the file longer.
+      for (const leaf of done.leaves) if (leaf.isDictionary && leaf.entries * 2 > leaf.count) giveUpDictionary(leaf);
+      number++;
+      const next = free.pop();
+      next?.leaves.forEach((leaf, i) => reset(leaf, isNumbered(i)));
+      group =
+        next ??
+        makeRowGroup(
+          leaves,
+          rows,
+          leaves.map((_, i) => isNumbered(i)),
+        );
+      group.rows = 0;
+      decoders = decodersOf(group);
+      return done;
+    },
+    recycle: (done) => {
+      free.push(done);
+    },
+  };
+}
+
+/** Texts, the first ones of a very wide table: values that repeat are read faster by their numbers. */
+function dictionaryLeaves(leaves: readonly Leaf[]): ReadonlySet<number> {
+  const texts = leaves.flatMap((leaf, i) => (!leaf.repeated && leaf.type.kind === 'string' ? [i] : []));
+  return new Set(texts.slice(0, DICTIONARIES));
+}
+
+/** Fewer rows where the fixed part of many columns alone would pass the limit of bytes. */
+function rowsPerGroup(leaves: readonly Leaf[], limits: { readonly rows: number; readonly bytes: number }): number {
+  const rowBytes = leaves.reduce((sum, leaf) => sum + Math.max(1, leaf.words) * 4, 0);
+  const affordable = Math.max(1, Math.floor(limits.bytes / rowBytes));
+  // DuckDB works in steps of 2,048 rows.
+  return Math.min(limits.rows, affordable > 2_048 ? affordable - (affordable % 2_048) : affordable);
+}
+
+function bytesOf(group: RowGroup): number {
+  let bytes = 0;
+  for (const leaf of group.leaves) {
+    bytes += leaf.isDictionary ? leaf.dictionaryUsed + 4 * leaf.count : leaf.used;
+    bytes += leaf.levelCount;
+  }
+  return bytes;
+}
+
+/** Room for `n` rows' fields of `bytes` bytes, their lengths counted or not. */
+function makeRoom(leaf: LeafBuffer, bytes: number, n: number): void {
+  if (leaf.leaf.repeated) {
+    const entries = Math.ceil(bytes / 4) + n;
+    ensureLevels(leaf, entries);
+    ensureCount(leaf, entries);
+  }
+  ensureBytes(leaf, bytes + 4 * n);
+}
+
+/** Bytes of each column's fields in these tuples. */
+function fieldBytes(view: DataView, places: Int32Array, n: number, columns: number): Float64Array {
+  const sums = new Float64Array(columns);
+  for (let r = 0; r < n; r++) {
+    let p = places[r] as number;
+    for (let k = 0; k < columns; k++) {
+      const length = Math.max(0, view.getInt32(p));
+      sums[k] = (sums[k] as number) + length;
+      p += 4 + length;
+    }
+  }
+  return sums;
+}
