@@ -1,10 +1,11 @@
 import { benchBuild } from './build.ts';
 import { benchDemo } from './demo.ts';
+import { benchLog } from './log.ts';
 import { benchQuery } from './query.ts';
 
-/** `npm run bench -- NAME [--scale S] [--rounds N]`: prints a table, and as its last line one JSON object. Times are of this machine; compare ratios. */
+/** `npm run bench -- NAME [--scale S] [--rounds N] [--commits N]`: prints a table, and as its last line one JSON object. Times are of this machine; compare ratios. */
 
-const BENCHES = { demo: benchDemo, build: benchBuild, query: benchQuery } as const;
+const BENCHES = { demo: benchDemo, build: benchBuild, query: benchQuery, log: benchLog } as const;
 
 function readNumber(args: readonly string[], name: string, otherwise: number): number {
   const at = args.indexOf(`--${name}`);
@@ -26,5 +27,6 @@ if (bench === undefined) {
 const result = await bench({
   scale: readNumber(args, 'scale', name === 'demo' ? 1 : 10),
   rounds: readNumber(args, 'rounds', 5),
+  commits: readNumber(args, 'commits', 100_000),
 });
 console.log(JSON.stringify({ bench: name, ...result }));

@@ -8,6 +8,8 @@ export interface BenchOptions {
   /** Size of the demo data: 1 is about 20,000 rows. */
   readonly scale: number;
   readonly rounds: number;
+  /** Length of the log that `log` measures. */
+  readonly commits: number;
 }
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));

@@ -201,3 +201,17 @@ test('a table’s name cannot leave its folder or act as a pattern', async () =>
     assert.match(path.slice(dir.length), /^\/bronze\/app\/[^/*?[\]']+\/odd\/00000\.parquet$/);
   }
 });
+
+test('a commit that no reader would take is not written', async () => {
+  const bronze = openBronze({ store, log });
+  const bad = await draft(1, 'bad', { t: 'x' });
+  const facts = bad.tables['t'] as BronzeTableDraft;
+  const internal = (error: unknown): boolean => isSluiceError(error, 'INTERNAL');
+  for (const tables of [
+    { t: { ...facts, mode: 'cdc' as 'full' } },
+    { t: { ...facts, files: facts.files.map((file) => ({ ...file, sha256: 'none' })) } },
+    { ['__proto__']: facts },
+  ])
+    await assert.rejects(bronze.commit('app', { ...bad, tables }), internal);
+  assert.equal(await openBronze({ store, log }).head('app'), 0);
+});

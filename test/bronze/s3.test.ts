@@ -6,8 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { readCheckpoint } from '../../warehouse/bronze/checkpoint.ts';
+import { encodeCommit } from '../../warehouse/bronze/commit-format.ts';
+import { logKey } from '../../warehouse/bronze/commit-log.ts';
 import { openBronze } from '../../warehouse/bronze/index.ts';
-import type { BronzeCommitDraft } from '../../warehouse/core/bronze-commit.ts';
+import type { BronzeCommit, BronzeCommitDraft } from '../../warehouse/core/bronze-commit.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
 import { createLog } from '../../warehouse/core/log.ts';
 import type { ObjectStore } from '../../warehouse/core/object-store.ts';
@@ -158,6 +161,35 @@ for (const [server, freshBucket] of Object.entries(S3_TEST_SERVERS)) {
       await assert.rejects(
         openBronze({ store, log }).commit('app', await draft(1, 'other')),
         (error: unknown) => isSluiceError(error, 'COMMIT_CONFLICT') && error.retryable,
+      );
+    });
+
+    test('a log longer than a page of the listing is the same read whole and from a checkpoint', async () => {
+      const location = freshLake();
+      const store = open(location);
+      await openBronze({ store, log }).commit('app', await draft(1, 'first'));
+      const first = JSON.parse(new TextDecoder().decode(await store.get(logKey('app', 1)))) as BronzeCommit;
+      const waiting = Array.from({ length: 1048 }, (_, i) => i + 2);
+      const write = async (): Promise<void> => {
+        for (let number = waiting.pop(); number !== undefined; number = waiting.pop()) {
+          const tables = { small: { ...first.tables['small'], files: [] } } as unknown as BronzeCommit['tables'];
+          await store.putIfAbsent(logKey('app', number), encodeCommit({ ...first, number, tables }));
+        }
+      };
+      await Promise.all(Array.from({ length: 16 }, write));
+      await openBronze({ store: open(location), log }).commit('app', await draft(1050, 'last'));
+      const fresh = open(location);
+      assert.deepEqual((await readCheckpoint(fresh, 'app', log))?.number, 1050);
+      const overview = await openBronze({ store: fresh, log }).overview(['app']);
+      for await (const { key } of fresh.list('bronze/app/_checkpoints/')) await fresh.delete(key);
+      assert.deepEqual(await openBronze({ store: open(location), log }).overview(['app']), overview);
+      assert.deepEqual(
+        overview[0]?.tables.map((table) => [table.table, table.files]),
+        [
+          ['small', 2],
+          ['large', 2],
+          ['tail', 2],
+        ],
       );
     });
 

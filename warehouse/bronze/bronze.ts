@@ -3,18 +3,20 @@ import {
   type BronzeCommit,
   type BronzeCommitDraft,
   type BronzeFile,
+  type BronzeSourceOverview,
   type BronzeSourceState,
   type BronzeState,
-  type BronzeTableCommit,
   type QuarantineFile,
 } from '../core/bronze-commit.ts';
 import type { BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { isSluiceError, SluiceError } from '../core/errors.ts';
+import { isSluiceError, messageOf, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ObjectStore } from '../core/object-store.ts';
-import { encodeCommit } from './commit-format.ts';
-import { emptyHistory, foldCommit, logKey, readCommits, type SourceHistory } from './commit-log.ts';
+import { CHECKPOINT_EVERY, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { decodeCommit, encodeCommit } from './commit-format.ts';
+import { logKey, readCommit, readCommits } from './commit-log.ts';
+import { emptyHistory, foldCommits, type SourceHistory } from './source-history.ts';
 
 export interface Bronze {
   /** Number of the source's last commit; 0 when it has none. */
@@ -25,6 +27,8 @@ export interface Bronze {
   snapshot(sources: readonly string[]): Promise<BronzeSnapshot>;
   /** The same with watermarks and identities: what the next extraction starts from. */
   state(sources: readonly string[]): Promise<BronzeState>;
+  /** What the log says of some sources and their tables, without bringing any file here. */
+  overview(sources: readonly string[]): Promise<readonly BronzeSourceOverview[]>;
   /** Uploads the draft's files, then makes the commit by one exclusive write. Safe to call again with the same draft. Throws COMMIT_CONFLICT when another run took the number. */
   commit(source: string, draft: BronzeCommitDraft): Promise<BronzeCommit>;
 }
@@ -40,12 +44,23 @@ export function openBronze({
   clock?: Clock;
 }): Bronze {
   const cache = new Map<string, SourceHistory>();
+  /** Number of the last checkpoint that could be read or was written; absent while the source was not opened. */
+  const checkpoints = new Map<string, number>();
 
   const historyOf = async (source: string): Promise<SourceHistory> => {
-    let history = cache.get(source) ?? emptyHistory(source);
-    for await (const commit of readCommits(store, source, history.number)) history = foldCommit(history, commit);
+    const known = cache.get(source) ?? (await readCheckpoint(store, source, log)) ?? emptyHistory(source);
+    if (!checkpoints.has(source)) checkpoints.set(source, known.number);
+    const history = await foldCommits(known, readCommits(store, source, known.number));
     cache.set(source, history);
     return history;
+  };
+
+  /** After a commit: the next reader of a long log starts here. */
+  const keepCheckpoint = async (source: string, history: SourceHistory): Promise<void> => {
+    if (history.number - (checkpoints.get(source) ?? 0) < CHECKPOINT_EVERY) return;
+    // Noted even where it failed, so that a store that refuses is not asked at every commit.
+    checkpoints.set(source, history.number);
+    await writeCheckpoint(store, history, log);
   };
 
   const snapshotOf = async (histories: readonly SourceHistory[]): Promise<BronzeSnapshot> => {
@@ -72,60 +87,46 @@ export function openBronze({
       return { snapshot: await snapshotOf(histories), sources: histories.map(toSourceState) };
     },
 
+    overview: async (sources) => (await Promise.all(sources.map(historyOf))).map(toOverview),
+
     commit: async (source, draft) => {
       const key = logKey(source, draft.number);
-      const previous = (await historyOf(source)).number;
+      const history = await historyOf(source);
+      const previous = history.number;
       if (previous > draft.number - 1) return settleTaken(store, draft, previous);
       if (previous < draft.number - 1) throw missingPredecessor(draft, previous);
-      const uploaded: string[] = [];
-      const tables: Record<string, BronzeTableCommit> = {};
-      for (const [table, entry] of Object.entries(draft.tables)) {
-        const files: BronzeFile[] = [];
-        for (const [chunk, { localPath: path, ...facts }] of entry.files.entries()) {
-          const fileKey = `bronze/${source}/${keySegment(table)}/${draft.batch}/${String(chunk).padStart(5, '0')}.parquet`;
-          await putOnce(store, fileKey, path, facts.bytes);
-          uploaded.push(fileKey);
-          files.push({ key: fileKey, ...facts });
-        }
-        const quarantined: QuarantineFile[] = [];
-        for (const [chunk, { localPath: path, ...facts }] of (entry.quarantined ?? []).entries()) {
-          const fileKey = `bronze/${source}/${keySegment(table)}/${draft.batch}/quarantine-${String(chunk).padStart(5, '0')}.ndjson`;
-          await putOnce(store, fileKey, path, facts.bytes);
-          uploaded.push(fileKey);
-          quarantined.push({ key: fileKey, ...facts });
-        }
-        const rows = quarantined.reduce((sum, file) => sum + file.rows, 0);
-        tables[table] = {
-          ...entry,
-          consistency: entry.consistency ?? 'exact',
-          files,
-          quarantined: { rows, files: quarantined },
-        };
-      }
-      const { number, batch, identity, snapshot } = draft;
-      const committedAt = clock.now().toISOString();
-      const entry: BronzeCommit = {
-        format: BRONZE_COMMIT_FORMAT,
-        source,
-        number,
-        batch,
-        committedAt,
-        identity,
-        snapshot,
-        tables,
-      };
-      if (!(await store.putIfAbsent(key, encodeCommit(entry)))) {
+      const { entry, uploads } = describeCommit(source, draft, clock.now());
+      const { number } = entry;
+      const bytes = encodeCommit(entry);
+      const written = decodeOwn(bytes, key, entry);
+      for (const upload of uploads) await putOnce(store, upload);
+      if (!(await store.putIfAbsent(key, bytes))) {
         const winner = await settleTaken(store, draft, number).catch(async (error: unknown) => {
           // Nothing names these files and nothing ever will: their names hold this extraction's own batch.
-          for (const orphan of uploaded) await store.delete(orphan);
+          for (const orphan of uploads) await store.delete(orphan.key);
           throw error;
         });
         return winner;
       }
-      log.info({ source, commit: number, tables: Object.keys(tables).length }, 'bronze commit');
-      return entry;
+      log.info({ source, commit: number, tables: Object.keys(entry.tables).length }, 'bronze commit');
+      const now = await foldCommits(history, [written]);
+      cache.set(source, now);
+      await keepCheckpoint(source, now);
+      return written;
     },
   };
+}
+
+function toOverview(history: SourceHistory): BronzeSourceOverview {
+  const { source, number, snapshot } = history;
+  const tables = [...history.tables].map(([table, entry]) => {
+    const { mode, watermark, consistency, quarantined, snapshot: readAt, lastCommit, replacedAt, files } = entry;
+    const rowsLogged = files.reduce((sum, file) => sum + file.rows, 0);
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const state = { mode, watermark, consistency, quarantined, snapshot: readAt };
+    return { table, ...state, lastCommit, replacedAt, rowsLogged, bytes, files: files.length };
+  });
+  return { source, number, snapshot, tables };
 }
 
 function toSourceState(history: SourceHistory): BronzeSourceState {
@@ -137,12 +138,69 @@ function toSourceState(history: SourceHistory): BronzeSourceState {
   return { source, number, identity, snapshot, tables: Object.fromEntries(tables) };
 }
 
+interface Upload {
+  readonly key: string;
+  readonly localPath: string;
+  readonly bytes: number;
+}
+
+/** The commit a draft becomes, and the files that must stand before it does. */
+function describeCommit(
+  source: string,
+  draft: BronzeCommitDraft,
+  now: Date,
+): { readonly entry: BronzeCommit; readonly uploads: readonly Upload[] } {
+  const uploads: Upload[] = [];
+  const place = <File extends { readonly localPath: string; readonly bytes: number }>(
+    { localPath: path, ...facts }: File,
+    key: string,
+  ): Omit<File, 'localPath'> & { readonly key: string } => {
+    uploads.push({ key, localPath: path, bytes: facts.bytes });
+    return { key, ...facts };
+  };
+  const tables = Object.entries(draft.tables).map(([table, entry]) => {
+    const folder = `bronze/${source}/${keySegment(table)}/${draft.batch}`;
+    const files: BronzeFile[] = entry.files.map((file, chunk) => place(file, `${folder}/${chunkName(chunk)}.parquet`));
+    const aside: QuarantineFile[] = (entry.quarantined ?? []).map((file, chunk) =>
+      place(file, `${folder}/quarantine-${chunkName(chunk)}.ndjson`),
+    );
+    const quarantined = { rows: aside.reduce((sum, file) => sum + file.rows, 0), files: aside };
+    return [table, { ...entry, consistency: entry.consistency ?? 'exact', files, quarantined }] as const;
+  });
+  const { number, batch, identity, snapshot } = draft;
+  const entry: BronzeCommit = {
+    format: BRONZE_COMMIT_FORMAT,
+    source,
+    number,
+    batch,
+    committedAt: now.toISOString(),
+    identity,
+    snapshot,
+    tables: Object.fromEntries(tables),
+  };
+  return { entry, uploads };
+}
+
+function chunkName(chunk: number): string {
+  return String(chunk).padStart(5, '0');
+}
+
+/** What was encoded, read as everybody will read it: a commit that nobody can read would end the log. */
+function decodeOwn(bytes: Uint8Array, key: string, entry: BronzeCommit): BronzeCommit {
+  try {
+    const read = decodeCommit(bytes, key, entry);
+    const lost = Object.keys(entry.tables).find((table) => !Object.hasOwn(read.tables, table));
+    if (lost === undefined) return read;
+    throw new Error(`its table ${lost} would be lost`);
+  } catch (error) {
+    throw new SluiceError('INTERNAL', `The batch cannot be written as a commit: ${messageOf(error)}`, { cause: error });
+  }
+}
+
 /** An entry already stands under the draft's number: our own from a call whose answer was lost, or another run's. */
 async function settleTaken(store: ObjectStore, draft: BronzeCommitDraft, head: number): Promise<BronzeCommit> {
-  for await (const commit of readCommits(store, draft.source, draft.number - 1)) {
-    if (commit.batch === draft.batch) return commit;
-    break;
-  }
+  const taken = await readCommit(store, draft.source, draft.number);
+  if (taken?.batch === draft.batch) return taken;
   throw new SluiceError(
     'COMMIT_CONFLICT',
     `Another run committed ${draft.source} number ${draft.number} first (the log is at ${head}).`,
@@ -165,7 +223,7 @@ function missingPredecessor(draft: BronzeCommitDraft, head: number): SluiceError
 }
 
 /** Uploads a file; one that an earlier call of the same commit brought already is left as it is. */
-async function putOnce(store: ObjectStore, key: string, path: string, bytes: number): Promise<void> {
+async function putOnce(store: ObjectStore, { key, localPath: path, bytes }: Upload): Promise<void> {
   const existing = await store.head(key);
   if (existing === undefined) return store.putFile(key, path);
   if (existing.bytes === bytes) return;
@@ -192,5 +250,9 @@ async function localPath(store: ObjectStore, key: string, commit: number): Promi
 
 /** A table's name as one plain folder name, free of what paths and globs give a meaning. */
 function keySegment(table: string): string {
-  return encodeURIComponent(table).replace(/[.!'()*~]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  // A leading underscore is the engine's own: _log, _checkpoints.
+  return encodeURIComponent(table).replace(
+    /^_|[.!'()*~]/g,
+    (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

@@ -9,11 +9,11 @@ import {
 import { COLUMN_POLICIES } from '../core/bronze-table.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 
-/** The one place that reads and writes the JSON of a commit. */
+/** The one place that reads and writes the JSON of a commit; the parts that a checkpoint shares are exported. */
 
-const watermark = z.strictObject({ column: z.string(), value: z.string(), proof: z.string() }).nullable();
+export const watermark = z.strictObject({ column: z.string(), value: z.string(), proof: z.string() }).nullable();
 
-const contract = z.strictObject({
+export const contract = z.strictObject({
   key: z.array(z.string()),
   columns: z.array(
     z.strictObject({
@@ -41,14 +41,17 @@ const file = z.strictObject({
   keyMax: z.string().nullable(),
 });
 
-const quarantined = z.strictObject({
+export const quarantined = z.strictObject({
   rows: z.int().nonnegative(),
   files: z.array(z.strictObject({ key: z.string(), rows: z.int().positive(), bytes: z.int().positive(), sha256 })),
 });
 
+export const mode = z.enum(TABLE_MODES);
+export const consistency = z.enum(CONSISTENCIES);
+
 const table = z.strictObject({
-  mode: z.enum(TABLE_MODES),
-  consistency: z.enum(CONSISTENCIES),
+  mode,
+  consistency,
   contract,
   files: z.array(file),
   replaced: z.boolean(),
@@ -57,19 +60,23 @@ const table = z.strictObject({
   watermark: z.strictObject({ before: watermark, after: watermark }),
 });
 
+export const identity = z.strictObject({
+  systemIdentifier: z.string().nullable(),
+  databaseOid: z.string(),
+  database: z.string(),
+  schema: z.string(),
+});
+
+export const snapshot = z.strictObject({ id: z.string(), at: z.string(), lsn: z.string().nullable() });
+
 const commit = z.strictObject({
   format: z.literal(BRONZE_COMMIT_FORMAT),
   source: z.string(),
   number: z.int().positive(),
   batch: z.string(),
   committedAt: z.string(),
-  identity: z.strictObject({
-    systemIdentifier: z.string().nullable(),
-    databaseOid: z.string(),
-    database: z.string(),
-    schema: z.string(),
-  }),
-  snapshot: z.strictObject({ id: z.string(), at: z.string(), lsn: z.string().nullable() }),
+  identity,
+  snapshot,
   tables: z.record(z.string(), table),
 });
 

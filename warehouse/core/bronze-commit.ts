@@ -146,6 +146,25 @@ export interface BronzeSourceState {
   readonly tables: Readonly<Record<string, BronzeTableState>>;
 }
 
+/** What the log says of a table, for people: no file is opened for it. */
+export interface BronzeTableOverview extends BronzeTableState {
+  readonly table: string;
+  /** Number of the last commit that changed it; 0 when none has. */
+  readonly lastCommit: number;
+  readonly replacedAt: number;
+  /** Rows, bytes and number of its files since the last whole replacement: every version of every row. */
+  readonly rowsLogged: number;
+  readonly bytes: number;
+  readonly files: number;
+}
+
+export interface BronzeSourceOverview {
+  readonly source: string;
+  readonly number: number;
+  readonly snapshot: SourceSnapshot | null;
+  readonly tables: readonly BronzeTableOverview[];
+}
+
 /** What an extraction compares with: the rows and the state of the log, as of the same commits. */
 export interface BronzeState {
   readonly snapshot: BronzeSnapshot;

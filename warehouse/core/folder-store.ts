@@ -192,7 +192,15 @@ async function sweep(staging: string): Promise<void> {
 /** Objects under a prefix in ascending order of their keys' bytes, as S3 lists them. One directory's names are in memory at a time per level. */
 async function* walk(root: string, prefix: string, startAfter: string | undefined): AsyncGenerator<ObjectInfo> {
   const base = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+  const after = startAfter === undefined ? undefined : Buffer.from(startAfter);
   yield* walkDirectory(root, base);
+
+  // Before they are sorted: of a long log only the end is wanted.
+  function isWanted({ key, isDirectory }: { readonly key: string; readonly isDirectory: boolean }): boolean {
+    if (isDirectory ? !(key.startsWith(prefix) || prefix.startsWith(key)) : !key.startsWith(prefix)) return false;
+    if (after === undefined || Buffer.compare(Buffer.from(key), after) > 0) return true;
+    return isDirectory && (startAfter ?? '').startsWith(key);
+  }
 
   async function* walkDirectory(top: string, at: string): AsyncGenerator<ObjectInfo> {
     const entries = await readdir(join(top, at), { withFileTypes: true }).catch((error: unknown) => {
@@ -203,15 +211,9 @@ async function* walk(root: string, prefix: string, startAfter: string | undefine
     const keys = entries
       .filter((entry) => (entry.isDirectory() || entry.isFile()) && !(at === '' && entry.name === STAGING))
       .map((entry) => ({ key: at + entry.name + (entry.isDirectory() ? '/' : ''), isDirectory: entry.isDirectory() }))
+      .filter(isWanted)
       .sort((a, b) => compareBytes(a.key, b.key));
     for (const { key, isDirectory } of keys) {
-      if (isDirectory ? !(key.startsWith(prefix) || prefix.startsWith(key)) : !key.startsWith(prefix)) continue;
-      if (
-        startAfter !== undefined &&
-        compareBytes(key, startAfter) <= 0 &&
-        !(isDirectory && startAfter.startsWith(key))
-      )
-        continue;
       if (isDirectory) yield* walkDirectory(top, key);
       else {
         const found = await stat(join(top, key)).catch(() => undefined);
