@@ -1,8 +1,8 @@
 import type { SourceIdentity } from '../core/bronze-commit.ts';
 import type { ColumnContract, TableContract } from '../core/bronze-table.ts';
 import { SluiceError } from '../core/errors.ts';
-import { quoteIdentifier } from '../core/quote.ts';
-import { duckdbTypeOf } from './column-type.ts';
+import { type CarriedColumn, carriedAs, carriedText, type ServerFacts } from './copy/carried-as.ts';
+import { type CatalogColumn, readServerFacts, readSourceColumns } from './copy/source-type.ts';
 import { maskContract, maskedSql, maskOf } from './mask.ts';
 import type { SourceDefinition, TableDefinition } from './source-definition.ts';
 import type { SourceSession } from './source-session.ts';
@@ -18,22 +18,12 @@ export interface CatalogTable {
   /** pg_class.relkind: r table, p partitioned, v view, m materialized view. */
   readonly kind: string;
   readonly contract: TableContract;
-  /** What is selected for each column of the contract: its name, or what stands for it where it is masked. */
-  readonly select: readonly string[];
+  /** How each column of the contract is selected, decoded and held. */
+  readonly columns: readonly CarriedColumn[];
   /** True when Postgres itself guarantees the key: unique, not null, valid. */
   readonly keyProven: boolean;
   /** Planner's estimate; -1 when never analysed. */
   readonly estimatedRows: number;
-}
-
-interface ColumnRow {
-  readonly column: string;
-  readonly type_text: string;
-  readonly base_name: string;
-  readonly base_text: string;
-  readonly base_modifier: number;
-  readonly built_in: boolean;
-  readonly not_null: boolean;
 }
 
 /** Contracts of every table of a source. Throws SOURCE_TABLE_MISSING, SOURCE_COLUMN_MISSING, SOURCE_DEFINITION_INVALID. `maskSecret` must be there where columns are hashed. */
@@ -43,9 +33,10 @@ export async function readCatalog(
   maskSecret?: string,
 ): Promise<readonly CatalogTable[]> {
   refuseSameName(Object.keys(source.tables), `source ${source.name}`, 'tables');
+  const facts = await readServerFacts(session);
   const tables: CatalogTable[] = [];
   for (const [table, definition] of Object.entries(source.tables)) {
-    tables.push(await readTable(session, source, table, definition, maskSecret));
+    tables.push(await readTable(session, source, table, definition, { facts, maskSecret }));
   }
   return tables;
 }
@@ -55,7 +46,7 @@ async function readTable(
   source: SourceDefinition,
   table: string,
   definition: TableDefinition,
-  maskSecret: string | undefined,
+  context: { readonly facts: ServerFacts; readonly maskSecret: string | undefined },
 ): Promise<CatalogTable> {
   const name = `${source.schema}.${table}`;
   const [found] = await session.rows<{ oid: string; kind: string; estimate: number }>(
@@ -82,11 +73,11 @@ async function readTable(
       },
     );
   }
-  const columns = await readColumns(session, found.oid);
+  const known = await readSourceColumns(session, found.oid);
   refuseSameName(definition.columns, `table ${name}`, 'columns');
-  const select: string[] = [];
+  const columns: CarriedColumn[] = [];
   const contracts = definition.columns.map((column): ColumnContract => {
-    const row = columns.get(column);
+    const row = known.get(column);
     if (row === undefined) {
       throw new SluiceError(
         'SOURCE_COLUMN_MISSING',
@@ -97,18 +88,16 @@ async function readTable(
         },
       );
     }
-    const type = { name: row.base_name, modifier: row.base_modifier, builtIn: row.built_in };
     const kind = maskOf(definition, column);
-    select.push(
-      kind === undefined ? quoteIdentifier(column) : maskedSql(column, { text: row.base_text, ...type }, kind),
-    );
+    const carried = carry(row, kind, definition, context.facts);
+    columns.push(carried);
     return {
       name: column,
-      postgresType: row.type_text,
-      duckdbType: kind === 'hash' ? 'VARCHAR' : duckdbTypeOf(type),
-      nullable: kind === 'drop' || !row.not_null,
-      policy: 'error',
-      ...(kind !== undefined && { mask: maskContract(kind, maskSecret) }),
+      postgresType: row.postgresType,
+      duckdbType: carried.duckdbType,
+      nullable: kind === 'drop' || !row.notNull,
+      policy: carried.policy,
+      ...(kind !== undefined && { mask: maskContract(kind, context.maskSecret) }),
     };
   });
   return {
@@ -119,32 +108,28 @@ async function readTable(
     oid: found.oid,
     kind: found.kind,
     contract: { key: definition.key, columns: contracts },
-    select,
+    columns,
     keyProven: await isKeyProven(session, found.oid, definition.key),
     estimatedRows: found.estimate,
   };
 }
 
-/** Columns by name, each with the type below its domains. */
-async function readColumns(session: SourceSession, oid: string): Promise<ReadonlyMap<string, ColumnRow>> {
-  const rows = await session.rows<ColumnRow>(
-    `with recursive base as (
-       select attnum, atttypid as type, atttypmod as modifier, 0 as depth
-         from pg_attribute where attrelid = $1::oid and attnum > 0 and not attisdropped
-       union all
-       select b.attnum, t.typbasetype, t.typtypmod, b.depth + 1
-         from base b join pg_type t on t.oid = b.type where t.typtype = 'd'
-     )
-     select a.attname as column, format_type(a.atttypid, a.atttypmod) as type_text, t.typname as base_name,
-            format_type(t.oid, b.modifier) as base_text,
-            b.modifier as base_modifier, t.typnamespace = 'pg_catalog'::regnamespace and t.typelem = 0 as built_in,
-            a.attnotnull as not_null
-       from base b
-       join pg_type t on t.oid = b.type and t.typtype <> 'd'
-       join pg_attribute a on a.attrelid = $1::oid and a.attnum = b.attnum`,
-    [oid],
-  );
-  return new Map(rows.map((row) => [row.column, row]));
+/** A masked column is selected as its mask: a hash is text; what is dropped keeps the type it would have. */
+function carry(
+  column: CatalogColumn,
+  mask: 'hash' | 'drop' | undefined,
+  definition: TableDefinition,
+  facts: ServerFacts,
+): CarriedColumn {
+  const policies = definition.unrepresentable ?? {};
+  const policy = Object.hasOwn(policies, column.name) ? (policies[column.name] ?? 'error') : 'error';
+  const carried = carriedAs(column, facts, policy);
+  if (mask === undefined) return carried;
+  const { name, builtIn } = column.type;
+  if (mask === 'hash')
+    return carriedText(column, maskedSql(column.name, { text: column.baseText, name, builtIn }, mask), facts, 'error');
+  const type = carried.wire.kind === 'text' ? 'text' : column.baseText;
+  return { ...carried, select: maskedSql(column.name, { text: type, name, builtIn }, mask), policy: 'error' };
 }
 
 /** True when a valid, whole, immediate-or-deferred unique index covers exactly the key and no key column may be NULL. Deferred ones hold in any snapshot. */

@@ -1,38 +1,54 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BronzeTableDraft, CursorWatermark, DraftFile } from '../core/bronze-commit.ts';
+import type { BronzeTableDraft, CursorWatermark, DraftFile, DraftQuarantineFile } from '../core/bronze-commit.ts';
+import { writeQuarantine } from '../core/bronze-quarantine.ts';
 import type { BronzeTable } from '../core/bronze-table.ts';
 import type { DuckDb } from '../core/duckdb.ts';
 import type { OnProgress } from '../core/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { checkKey, differencesSql, isSameBag, writeChanges } from './changes.ts';
-import { GUARD_MARGIN_SECONDS, type GuardReading } from './guard.ts';
-import { createIncoming, loadSpool, parseOrName, spoolRowsSql } from './incoming.ts';
+import type { QuarantinedRow } from './copy/misfit.ts';
+import { readFirstLoad } from './first-load.ts';
+import { GUARD_MARGIN_SECONDS } from './guard.ts';
 import { type ReadPlan, selectSql } from './read-plan.ts';
+import { createIncoming, readRows, type ReadRows } from './read-rows.ts';
+import { createRowNumbers, describeRowFile } from './row-files.ts';
+import type { SnapshotReaders } from './snapshot-readers.ts';
+import type { OpenSnapshot } from './source-snapshot.ts';
 import type { SourceSession } from './source-session.ts';
-import { type SpoolFile, spoolQuery } from './spool.ts';
+import { planParts } from './table-parts.ts';
 
 export interface TableJob {
+  /** Holds the snapshot. */
   readonly session: SourceSession;
+  readonly readers: SnapshotReaders;
   readonly db: DuckDb;
   readonly table: CatalogTable;
   readonly known: BronzeTable | undefined;
   readonly plan: ReadPlan;
-  readonly guard: GuardReading;
+  readonly open: OpenSnapshot;
   /** Commit number the rows will carry, and how many rows of the commit come before. */
   readonly commit: number;
   readonly offset: number;
   readonly dir: string;
-  readonly spoolBytes: number;
+  /** Where parts of first loads are kept until they are whole. */
+  readonly loadsDir: string;
   /** DuckDB's memory limit. */
   readonly memoryMb: number;
+  /** Bytes of heap per part of a table that is read whole; bytes per file. */
+  readonly partBytes?: number | undefined;
+  readonly fileBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress: OnProgress;
 }
 
 export interface TableResult {
   readonly draft: BronzeTableDraft;
   readonly rowsRead: number;
+  /** Rows set aside. */
+  readonly quarantined: number;
+  /** What of a killed load was kept; null otherwise. */
+  readonly resumed: string | null;
   /** True when the commit must name the table. */
   readonly changed: boolean;
 }
@@ -44,17 +60,21 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
   const read = plan.effect === 'compare' ? await readAndCompare(job) : await readAll(job);
   const after = await nextWatermark(job, read.newestCursor);
   const replaced = read.replaced || plan.effect === 'replace';
+  const quarantine = await writeSetAside(job, read.quarantined);
   const draft: BronzeTableDraft = {
     mode: table.definition.mode,
     contract,
     files: read.files,
     replaced,
-    read: { how: plan.how, rows: read.rows, why: plan.why },
+    read: { how: plan.how, rows: read.rows, why: read.resumed ?? plan.why },
     watermark: { before: plan.before, after },
+    ...(quarantine !== undefined && { quarantined: [quarantine] }),
   };
   const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
   const sameWatermark = JSON.stringify(plan.before) === JSON.stringify(after);
-  return { draft, rowsRead: read.rows, changed: read.files.length > 0 || replaced || !sameContract || !sameWatermark };
+  const changed =
+    read.files.length > 0 || replaced || !sameContract || !sameWatermark || quarantine !== undefined;
+  return { draft, rowsRead: read.rows, quarantined: read.quarantined.length, resumed: read.resumed, changed };
 }
 
 interface ReadResult {
@@ -62,105 +82,144 @@ interface ReadResult {
   readonly files: readonly DraftFile[];
   readonly newestCursor: string | null;
   readonly replaced: boolean;
+  readonly quarantined: readonly QuarantinedRow[];
+  readonly resumed: string | null;
 }
 
-/** First load: each spool file becomes a Parquet file directly. */
+/** First load, or all of a table whose earlier rows are void: what is read goes to bronze as it is. */
 async function readAll(job: TableJob): Promise<ReadResult> {
-  const { db, table } = job;
-  const files: DraftFile[] = [];
-  let offset = job.offset;
-  const { rows } = await forEachSpool(job, async (spool) => {
-    const path = join(job.dir, `${job.table.oid}-${files.length}.parquet`);
-    const query = `select *, 'read' as _op from (${spoolRowsSql(table.contract, spool)})`;
-    await parseOrName(db, nameOf(table), table.contract, spool, async () => {
-      const file = await writeChanges(db, query, table.contract, fileOptions(job, path, offset, spool));
-      if (file === undefined) return;
-      files.push(file);
-      offset += file.rows;
-    });
-    await rm(spool.path, { force: true });
-  });
-  const written = files.reduce((sum, file) => sum + file.rows, 0);
-  if (written !== rows) throw new Error(`${nameOf(table)}: ${rows} rows were copied and ${written} written`);
-  if (files.length === 0) return { rows, files, newestCursor: null, replaced: false };
+  const { db, table, session } = job;
+  const parts = job.plan.how === 'whole' ? await planParts(session, table, job.partBytes) : [];
+  const read = parts.length > 1 ? await readFirstLoad(job, parts) : await readAtOnce(job);
+  const { rows, files, quarantined, resumed } = read;
+  if (files.length === 0) return { rows, files, newestCursor: null, replaced: false, quarantined, resumed };
   const relation = `read_parquet([${files.map((file) => quoteLiteral(file.localPath)).join(', ')}])`;
   if (!table.keyProven) await checkKey(db, nameOf(table), table.contract.key, relation);
-  return { rows, files, newestCursor: await newestCursorIn(job, relation), replaced: false };
+  return { rows, files, newestCursor: await newestCursorIn(job, relation), replaced: false, quarantined, resumed };
 }
 
-/** Every later read: rows are gathered in DuckDB and only what differs from the last state is written. */
+async function readAtOnce(job: TableJob): ReturnType<typeof readFirstLoad> {
+  const { table, dir, session, commit, offset, open } = job;
+  const numbers = createRowNumbers(commit, offset);
+  const { rows, files, quarantined } = await readRows({
+    session,
+    table,
+    selectSql: selectSql(table, job.plan),
+    dir,
+    prefix: table.oid,
+    meta: { numbers, extractedAt: open.guard.clock },
+    fileBytes: job.fileBytes,
+    signal: job.signal,
+    onProgress: reportTo(job),
+  });
+  const described: DraftFile[] = [];
+  for (const file of files) described.push(await describeRowFile(job.db, file, table.contract));
+  return { rows, files: described, quarantined, resumed: null };
+}
+
+/** Every later read: only what differs from the last state is written. */
 async function readAndCompare(job: TableJob): Promise<ReadResult> {
   const { db, table, known, plan } = job;
   const { contract } = table;
   if (known === undefined) throw new Error(`${nameOf(table)} has no state to compare with`);
-  await createIncoming(db, contract);
-  const read = await forEachSpool(job, (spool) => loadSpool(db, nameOf(table), contract, spool));
+  const read = await readIncoming(job);
   const { rows } = read;
-  const [loaded] = await db.rows<{ n: bigint }>('select count(*) as n from incoming');
-  if (loaded?.n !== BigInt(rows)) throw new Error(`${nameOf(table)}: ${rows} rows were copied and ${loaded?.n} loaded`);
+  await createIncoming(
+    db,
+    contract.columns,
+    read.parts.flatMap((part) => part.files),
+  );
+  const quarantined = read.parts.flatMap((part) => part.quarantined);
   const newestCursor = await newestCursorIn(job, 'incoming');
   const path = join(job.dir, `${table.oid}.parquet`);
+  const common = { rows, newestCursor, quarantined, resumed: null };
   if (contract.key.length === 0) {
-    if (await isSameBag(db, known, contract)) return { rows, files: [], newestCursor, replaced: false };
-    const file = await writeChanges(
-      db,
-      "select *, 'read' as _op from incoming",
-      contract,
-      fileOptions(job, path, job.offset, read),
-    );
-    return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: true };
+    if (await isSameBag(db, known, contract)) return { ...common, files: [], replaced: false };
+    const all = "select *, 'read' as _op from incoming";
+    const file = await writeChanges(db, all, contract, fileOptions(job, path, read));
+    return { ...common, files: file === undefined ? [] : [file], replaced: true };
   }
   if (!table.keyProven) await checkKey(db, nameOf(table), contract.key, 'incoming');
+  // A row that is set aside is still there: its last good version stays.
   const deletable = plan.how === 'whole' ? 'true' : (plan.slice?.stateWhere ?? null);
-  const query = differencesSql(known, contract, deletable);
-  const file = await writeChanges(db, query, contract, fileOptions(job, path, job.offset, read));
-  return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: false };
+  const query = differencesSql(known, contract, deletable, {
+    some: plan.how !== 'whole',
+    kept: quarantined.map((row) => row.key),
+  });
+  const file = await writeChanges(db, query, contract, fileOptions(job, path, read));
+  return { ...common, files: file === undefined ? [] : [file], replaced: false };
 }
 
-/** Copies the table out; each finished spool file is worked on while the next one fills. Returns how much it was. */
-async function forEachSpool(
-  job: TableJob,
-  work: (spool: SpoolFile) => Promise<void>,
-): Promise<{ readonly rows: number; readonly bytes: number }> {
+interface IncomingRead {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly parts: readonly ReadRows[];
+}
+
+async function readIncoming(job: TableJob): Promise<IncomingRead> {
+  const { table, plan, dir } = job;
+  const parts = plan.how === 'whole' ? await planParts(job.session, table, job.partBytes) : [{ where: null, pages: 0 }];
+  const report = reportTo(job, parts.length);
+  const read = await job.readers.readAll(
+    parts.map(
+      ({ where }, at) =>
+        (session: SourceSession, failed: AbortSignal) =>
+          readRows({
+            session,
+            table,
+            selectSql: selectSql(table, plan, where),
+            dir,
+            prefix: `${table.oid}-incoming-${at}`,
+            meta: null,
+            fileBytes: job.fileBytes,
+            signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
+            onProgress: (rows, bytes) => report(rows, bytes, at),
+          }),
+    ),
+  );
+  return {
+    rows: read.reduce((sum, part) => sum + part.rows, 0),
+    bytes: read.reduce((sum, part) => sum + part.bytes, 0),
+    parts: read,
+  };
+}
+
+/** Progress of a table from that of its parts. */
+export function reportTo(job: TableJob, parts = 1): (rows: number, bytes: number, part?: number) => void {
   const item = `${job.table.source}.${job.table.table}`;
   const totalRows =
     job.plan.how === 'whole' && job.table.estimatedRows >= 0 ? { totalRows: job.table.estimatedRows } : {};
-  const spools = spoolQuery(job.session, selectSql(job.table, job.plan), {
-    dir: job.dir,
-    maxFileBytes: job.spoolBytes,
-    onRows: (rows, bytes) => job.onProgress({ stage: 'extract', item, state: 'running', rows, bytes, ...totalRows }),
-  });
-  let rows = 0;
-  let bytes = 0;
-  let pending = Promise.resolve();
-  try {
-    for await (const spool of spools) {
-      await pending;
-      rows += spool.rows;
-      bytes += spool.bytes;
-      pending = work(spool);
-      pending.catch(() => undefined); // awaited below or in the next turn
-    }
-  } finally {
-    // Also when the copy failed: DuckDB must be idle before the database is closed. The copy's own error wins.
-    await pending.catch(() => undefined);
-  }
-  await pending;
-  return { rows, bytes };
+  const soFar = Array.from({ length: parts }, () => ({ rows: 0, bytes: 0 }));
+  return (rows, bytes, part = 0) => {
+    soFar[part] = { rows, bytes };
+    const sum = soFar.reduce((a, b) => ({ rows: a.rows + b.rows, bytes: a.bytes + b.bytes }));
+    job.onProgress({ stage: 'extract', item, state: 'running', ...sum, ...totalRows });
+  };
+}
+
+async function writeSetAside(
+  { dir, table }: TableJob,
+  rows: readonly QuarantinedRow[],
+): Promise<DraftQuarantineFile | undefined> {
+  const named = rows.map(({ key, ...row }) => ({
+    ...row,
+    key: Object.fromEntries(table.contract.key.map((name, i) => [name, key[i] ?? null])),
+  }));
+  return writeQuarantine(join(dir, `${table.oid}-quarantine.ndjson`), named);
 }
 
 async function newestCursorIn(job: TableJob, relation: string): Promise<string | null> {
   if (job.plan.proof === null) return null;
   const cursor = quoteIdentifier(job.table.definition.cursor?.column ?? '');
   const [row] = await job.db.rows<{ newest: string | null }>(
-    `select max(${cursor})::varchar as newest from ${relation} where ${cursor} <= ${quoteLiteral(job.guard.clock)}::timestamptz`,
+    `select max(${cursor})::varchar as newest from ${relation} where ${cursor} <= ${quoteLiteral(job.open.guard.clock)}::timestamptz`,
   );
   return row?.newest ?? null;
 }
 
 /** From where the next run may read; never behind the last watermark, which stays valid. */
 async function nextWatermark(job: TableJob, newest: string | null): Promise<CursorWatermark | null> {
-  const { plan, guard, table } = job;
+  const { plan, table } = job;
   if (plan.keepBefore) return plan.before;
   const column = table.definition.cursor?.column;
   if (plan.proof === null || column === undefined) return null;
@@ -168,22 +227,22 @@ async function nextWatermark(job: TableJob, newest: string | null): Promise<Curs
   if (newest === null) return kept === null ? null : plan.before;
   const [row] = await job.db.rows<{ value: string }>(
     `select greatest(least($1::timestamptz, $2::timestamptz) - interval ${GUARD_MARGIN_SECONDS} seconds, $3::timestamptz)::varchar as value`,
-    [newest, guard.bound, kept],
+    [newest, job.open.guard.bound, kept],
   );
   return row === undefined ? null : { column, value: row.value, proof: plan.proof };
 }
 
 /** A row group is held in memory until it is written: one of wide rows gets fewer of them. DuckDB works in steps of 2,048. */
-function fileOptions(
+export function fileOptions(
   job: TableJob,
   path: string,
-  offset: number,
   read: { readonly rows: number; readonly bytes: number },
+  offset = job.offset,
 ): Parameters<typeof writeChanges>[3] {
   const rowBytes = Math.max(1, read.bytes / Math.max(1, read.rows));
   const affordable = (job.memoryMb * 2 ** 20) / 8 / rowBytes;
   const rowGroupRows = Math.min(122_880, Math.max(2_048, Math.floor(affordable / 2_048) * 2_048));
-  return { path, commit: job.commit, offset, extractedAt: job.guard.clock, rowGroupRows };
+  return { path, commit: job.commit, offset, extractedAt: job.open.guard.clock, rowGroupRows };
 }
 
 function nameOf(table: CatalogTable): string {

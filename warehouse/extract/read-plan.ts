@@ -92,11 +92,16 @@ export function planBackfill(facts: {
   return { how, why: 'backfill', effect: 'compare', drift, before, proof: null, keepBefore: true, slice };
 }
 
-/** The SELECT to copy: a column of ones, then the contract's columns. Cursor reads are inclusive and always bring the rows without a cursor. */
-export function selectSql(table: CatalogTable, plan: Pick<ReadPlan, 'how' | 'before' | 'slice'>): string {
-  const from = `select 1, ${table.select.join(', ')} from ${quotePath(table.schema, table.table)}`;
+/** The SELECT to copy: the contract's columns. `part`: of a whole read, only these rows. Cursor reads are inclusive and always bring the rows without a cursor. */
+export function selectSql(
+  table: CatalogTable,
+  plan: Pick<ReadPlan, 'how' | 'before' | 'slice'>,
+  part: string | null = null,
+): string {
+  const columns = table.columns.map((column) => column.select).join(', ');
+  const from = `select ${columns} from ${quotePath(table.schema, table.table)}`;
   if (plan.slice !== undefined) return plan.slice.where === null ? from : `${from} where ${plan.slice.where}`;
-  if (plan.how === 'whole' || plan.before === null) return from;
+  if (plan.how === 'whole' || plan.before === null) return part === null ? from : `${from} where ${part}`;
   const cursor = quoteIdentifier(plan.before.column);
   return `${from} where ${cursor} >= ${quoteLiteral(plan.before.value)}::timestamptz or ${cursor} is null`;
 }

@@ -20,6 +20,11 @@ export interface TableDefinition {
    * drop: NULL in every row, so that the column is still there to be named; a key column cannot be dropped.
    */
   readonly mask?: Readonly<Record<string, 'hash' | 'drop'>>;
+  /**
+   * What becomes of a value that its column's type in the lake cannot hold, such as NaN in numeric(14,2). error (the default): the run stops.
+   * quarantine: the row is set aside with its key, the value and the reason. text: the column is carried as the text Postgres prints.
+   */
+  readonly unrepresentable?: Readonly<Record<string, 'error' | 'quarantine' | 'text'>>;
   readonly description?: string;
 }
 

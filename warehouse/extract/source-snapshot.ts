@@ -57,7 +57,7 @@ export async function openSnapshot(
 /** Locks every table for the transaction; false when one was rewritten or replaced after the snapshot. */
 async function lockUnchanged(session: SourceSession, tables: readonly CatalogTable[]): Promise<boolean> {
   for (const table of tables) {
-    const columns = table.select.join(', ');
+    const columns = table.columns.map((column) => column.select).join(', ');
     // Columns altered after the snapshot may be missing here: then the file node, or the next attempt's catalog, tells.
     await session.rows(`select ${columns} from ${quotePath(table.schema, table.table)} limit 0`);
   }

@@ -24,7 +24,7 @@ export function columnOf(generated: GeneratedColumn): ParquetColumn {
 export function createGenerator(generated: GeneratedColumn, column: number, limit: PageLimit): Generator {
   const [flat] = leavesOf([columnOf(generated)]);
   const leaf = { ...(flat as Leaf), column };
-  if (generated.kind === 'sequence') return sequence(leaf, generated.first, limit);
+  if (generated.kind === 'sequence') return sequence(leaf, generated.take, limit);
   return constant(leaf, generated.type, generated.value, limit);
 }
 
@@ -99,11 +99,11 @@ function encodeValue(type: ScalarType, value: string | bigint): Uint8Array {
   }
 }
 
-function sequence(leaf: Leaf, first: bigint, limit: PageLimit): Generator {
-  let next = first;
+function sequence(leaf: Leaf, take: (rows: number) => bigint, limit: PageLimit): Generator {
   return {
     leaf,
     next(rows) {
+      let next = take(rows);
       const pages: Page[] = [];
       for (let firstRow = 0; firstRow < rows; firstRow += limit.rows) {
         const count = Math.min(limit.rows, rows - firstRow);

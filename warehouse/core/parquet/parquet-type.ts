@@ -26,10 +26,11 @@ export interface ParquetColumn {
   readonly type: ParquetType;
 }
 
-/** Columns whose values nobody sends: the same in every row, or one more than in the row before. */
+/** Columns whose values nobody sends: the same in every row, or numbers one after another. */
 export type GeneratedColumn =
   | { readonly name: string; readonly kind: 'constant'; readonly type: ScalarType; readonly value: string | bigint }
-  | { readonly name: string; readonly kind: 'sequence'; readonly first: bigint };
+  /** `take` gives the first number of so many rows; it is asked once per row group, in the order of the file. */
+  | { readonly name: string; readonly kind: 'sequence'; readonly take: (rows: number) => bigint };
 
 /** One leaf of a column: a plain column has one, a list one, a struct one per field. */
 export interface Leaf {

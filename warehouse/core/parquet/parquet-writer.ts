@@ -16,6 +16,8 @@ import { type GeneratedColumn, type Leaf, leavesOf, type ParquetColumn } from '.
 export interface ParquetWriter {
   /** Writes a row group behind those given before; resolves when its buffers may be reused. Groups of no rows are left out. */
   writeRowGroup(group: RowGroup): Promise<void>;
+  /** Bytes written so far. */
+  bytes(): number;
   /** Ends the file once all row groups are written. */
   close(): Promise<ParquetFile>;
   /** Gives the file up: closes and removes it. */
@@ -103,6 +105,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
       tail = written;
       await written;
     },
+    bytes: () => output.position,
     async close() {
       await tail.catch(() => undefined);
       const failed = await tail.then(

@@ -3,10 +3,19 @@ import type { ServerFacts, SourceColumn, SourceType } from './carried-as.ts';
 
 /** What carriedAs() must know, read from the source's catalog. */
 
+/** A column as the catalog has it, and what else leaves with it. */
+export interface CatalogColumn extends SourceColumn {
+  /** Its type below any domains, as in DDL. */
+  readonly baseText: string;
+  readonly notNull: boolean;
+}
+
 interface TypeRow {
   readonly column: string;
   readonly type_text: string;
   readonly is_element: boolean;
+  readonly base_text: string;
+  readonly not_null: boolean;
   readonly name: string;
   readonly modifier: number;
   readonly built_in: boolean;
@@ -19,7 +28,7 @@ interface TypeRow {
 export async function readSourceColumns(
   session: Pick<SourceSession, 'rows'>,
   tableOid: string,
-): Promise<ReadonlyMap<string, SourceColumn>> {
+): Promise<ReadonlyMap<string, CatalogColumn>> {
   const rows = await session.rows<TypeRow>(
     `with recursive arrays as (
        select t.oid as array, t.typelem as element
@@ -38,6 +47,7 @@ export async function readSourceColumns(
          ) step
      )
      select a.attname as column, format_type(a.atttypid, a.atttypmod) as type_text, b.is_element, t.typname as name, b.modifier,
+            format_type(t.oid, b.modifier) as base_text, a.attnotnull as not_null,
             t.typnamespace = 'pg_catalog'::regnamespace as built_in, t.typtype = 'e' as is_enum,
             exists (select from arrays where arrays.array = t.oid) as is_array,
             exists (select from pg_cast c where c.castsource = t.oid and c.casttarget = 'pg_catalog.text'::regtype
@@ -53,7 +63,14 @@ export async function readSourceColumns(
       .filter((row) => !row.is_element)
       .map((row) => {
         const element = row.is_array ? elements.get(row.column) : undefined;
-        return [row.column, { name: row.column, postgresType: row.type_text, type: typeOf(row, element) }];
+        const column: CatalogColumn = {
+          name: row.column,
+          postgresType: row.type_text,
+          type: typeOf(row, element),
+          baseText: row.base_text,
+          notNull: row.not_null,
+        };
+        return [row.column, column];
       }),
   );
 }

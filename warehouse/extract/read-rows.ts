@@ -1,0 +1,95 @@
+import type { ColumnContract } from '../core/bronze-table.ts';
+import type { DuckDb } from '../core/duckdb.ts';
+import { SluiceError } from '../core/errors.ts';
+import type { RowGroup } from '../core/parquet/index.ts';
+import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
+import type { CatalogTable } from './catalog.ts';
+import type { QuarantinedRow } from './copy/misfit.ts';
+import { readCopy } from './copy/read-copy.ts';
+import { createRowFiles, type RowFile, type RowNumbers } from './row-files.ts';
+import type { SourceSession } from './source-session.ts';
+
+/** One SELECT of a table by binary COPY into Parquet files on this machine. */
+
+/** More than this is no stray value: the column is of another type than its contract says. */
+const QUARANTINED_MOST = 100_000;
+
+export interface ReadRowsOptions {
+  readonly session: SourceSession;
+  readonly table: CatalogTable;
+  readonly selectSql: string;
+  readonly dir: string;
+  readonly prefix: string;
+  /** The engine's own columns: for rows that go to bronze as they are. */
+  readonly meta: { readonly numbers: RowNumbers; readonly extractedAt: string } | null;
+  readonly fileBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Rows and bytes so far. */
+  readonly onProgress?: ((rows: number, bytes: number) => void) | undefined;
+}
+
+export interface ReadRows {
+  readonly rows: number;
+  /** Of the COPY. */
+  readonly bytes: number;
+  readonly files: readonly RowFile[];
+  readonly quarantined: readonly QuarantinedRow[];
+}
+
+/** Throws SOURCE_VALUE_UNREPRESENTABLE, SOURCE_QUERY_FAILED, DISK_FULL. After an error the session is to be closed. */
+export async function readRows(options: ReadRowsOptions): Promise<ReadRows> {
+  const { table, dir, prefix, meta, fileBytes } = options;
+  const name = `${table.schema}.${table.table}`;
+  const quarantined: QuarantinedRow[] = [];
+  const columns = table.columns.map((column) => ({ name: column.name, type: column.parquet }));
+  const files = createRowFiles({ dir, prefix, columns, meta, ...(fileBytes !== undefined && { fileBytes }) });
+  try {
+    const read = await readCopy({
+      session: options.session,
+      selectSql: options.selectSql,
+      table: name,
+      key: table.contract.key,
+      columns: table.columns,
+      sink: (group: RowGroup) => files.write(group),
+      signal: options.signal,
+      onProgress: options.onProgress,
+      onQuarantine: (row) => {
+        quarantined.push(row);
+        if (quarantined.length > QUARANTINED_MOST) throw tooMany(name, row);
+      },
+    });
+    const written = await files.close();
+    const inFiles = written.reduce((sum, file) => sum + file.rows, 0);
+    if (inFiles !== read.rows) throw new Error(`${name}: ${read.rows} rows were read and ${inFiles} written`);
+    return { rows: read.rows, bytes: read.bytes, files: written, quarantined };
+  } catch (error) {
+    await files.abort().catch(() => undefined);
+    throw error;
+  }
+}
+
+function tooMany(name: string, row: QuarantinedRow): SluiceError {
+  return new SluiceError(
+    'SOURCE_VALUE_UNREPRESENTABLE',
+    `More than ${QUARANTINED_MOST} rows of the table ${name} would be set aside, the last for its column ${row.column}: ${row.reason}.`,
+    {
+      remedy: `Carry the column as text: unrepresentable: { ${row.column}: 'text' } in models/sources.`,
+      details: { table: name, column: row.column },
+    },
+  );
+}
+
+/** Makes the files a relation `incoming` of the contract's columns. */
+export async function createIncoming(
+  db: DuckDb,
+  columns: readonly ColumnContract[],
+  files: readonly { readonly path: string }[],
+): Promise<void> {
+  const empty = columns.map((column) => `null::${column.duckdbType} as ${quoteIdentifier(column.name)}`).join(', ');
+  const paths = files.map((file) => quoteLiteral(file.path)).join(', ');
+  const rows =
+    files.length === 0
+      ? `select ${empty} where false`
+      : `select * from read_parquet([${paths}], hive_partitioning = false)`;
+  await db.run(`create or replace view incoming as ${rows}`);
+}
