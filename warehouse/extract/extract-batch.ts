@@ -7,6 +7,7 @@ import type {
   BronzeTableDraft,
   ReadHow,
   SourceSnapshot,
+  TableMode,
 } from '../core/bronze-commit.ts';
 import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
 import { mapSystemError, SluiceError } from '../core/errors.ts';
@@ -14,12 +15,14 @@ import type { Log } from '../core/log.ts';
 import { ignoreProgress, type OnProgress } from '../core/progress.ts';
 import { type BackfillOptions, planSlice } from './backfill.ts';
 import type { CatalogTable } from './catalog.ts';
-import { proveCursor } from './cursor-proof.ts';
+import { bindToShape, proveCursor } from './cursor-proof.ts';
 import { extractTable } from './extract-table.ts';
-import { planBackfill, planRead, type ReadPlan } from './read-plan.ts';
+import { type PlanFacts, planBackfill, planRead, type ReadPlan, settleAppend } from './read-plan.ts';
 import type { SourceDefinition } from './source-definition.ts';
 import { openSession, type SourceSession } from './source-session.ts';
 import { checkIdentity, type OpenSnapshot, openSnapshot } from './source-snapshot.ts';
+import { readShape } from './table-shape.ts';
+import { countAppended, proveSweep } from './xmin-sweep.ts';
 
 export interface ExtractLimits {
   readonly statementTimeoutMs?: number;
@@ -55,7 +58,7 @@ export interface ExtractOptions {
 export interface TableOutcome {
   readonly source: string;
   readonly table: string;
-  readonly mode: 'cursor' | 'full';
+  readonly mode: TableMode;
   readonly how: ReadHow;
   /** Rows that Postgres sent. */
   readonly rowsRead: number;
@@ -220,18 +223,13 @@ async function extractOne(
       bytes: result.draft.files.reduce((sum, file) => sum + file.bytes, 0),
       ms: performance.now() - started,
       ...(plan.slice?.next != null && { next: plan.slice.next }),
-      ...(plan.slice !== undefined
-        ? plan.slice.note !== null && { note: plan.slice.note }
-        : plan.why === null
-          ? {}
-          : {
-              note: plan.how === 'whole' && table.definition.mode === 'cursor' ? `whole table: ${plan.why}` : plan.why,
-            }),
     };
+    const note = describeRead(plan, outcome);
+    const described: TableOutcome = note === null ? outcome : { ...outcome, note };
     const { rowsRead: rows, bytes, ms } = outcome;
-    onProgress({ stage: 'extract', item, state: 'finished', rows, bytes, ms, note: noteOf(outcome, result.changed) });
-    options.log.debug({ ...outcome }, 'table extracted');
-    return { outcome, draft: result.changed ? result.draft : undefined };
+    onProgress({ stage: 'extract', item, state: 'finished', rows, bytes, ms, note: noteOf(described, result.changed) });
+    options.log.debug({ ...described }, 'table extracted');
+    return { outcome: described, draft: result.changed ? result.draft : undefined };
   } catch (error) {
     onProgress({ stage: 'extract', item, state: 'failed' });
     throw error;
@@ -241,13 +239,35 @@ async function extractOne(
 async function decideRead(
   { options, open, session }: Context,
   table: CatalogTable,
-  last: Pick<Parameters<typeof planRead>[0], 'known' | 'before' | 'lastClock'>,
+  last: Pick<PlanFacts, 'known' | 'before' | 'lastClock'>,
 ): Promise<ReadPlan> {
-  if (options.backfill !== undefined)
-    return planBackfill({ table, ...last, slice: await planSlice(session, table, options.backfill) });
-  const { guard } = open;
-  const proof = table.definition.mode === 'cursor' ? await proveCursor(session, table, guard.timeline) : null;
-  return planRead({ table, ...last, guard, proof });
+  const { guard, identity } = open;
+  const { mode, key } = table.definition;
+  const snapshot = open.snapshot.id;
+  const shape = mode === 'full' ? null : await readShape(session, table);
+  const sweep = shape === null ? null : proveSweep(shape, guard, identity.systemIdentifier);
+  const appends = mode === 'append' && key.length === 0;
+  if (options.backfill !== undefined) {
+    const slice = await planSlice(session, table, options.backfill);
+    const nextSweep = appends && sweep !== null && 'proof' in sweep ? { snapshot, proof: sweep.proof } : null;
+    const plan = planBackfill({ table, ...last, slice, nextSweep });
+    return appends ? settleAppend(plan, await countAppended(session, table, null, snapshot), 0) : plan;
+  }
+  const proof = shape === null ? null : bindToShape(await proveCursor(session, table, guard.timeline), shape);
+  const plan = planRead({ table, ...last, guard, snapshot, proof, sweep });
+  if (!appends || plan.idle) return plan;
+  const knownRows = last.known?.files.reduce((sum, file) => sum + file.rows, 0) ?? 0;
+  return settleAppend(plan, await countAppended(session, table, plan.swept, snapshot), knownRows);
+}
+
+/** What a read did that its mode does not say by itself; null when there is nothing to say. */
+function describeRead(plan: ReadPlan, { mode, updated, deleted }: TableOutcome): string | null {
+  if (plan.slice !== undefined) return plan.slice.note;
+  const usual = plan.how === 'whole' && mode !== 'full' && plan.why !== null ? `whole table: ${plan.why}` : plan.why;
+  const swept = plan.why === null ? null : `swept by transaction: ${plan.why}; deletes are not seen`;
+  const changed = updated + deleted > 0 ? 'rows of this append table were updated or deleted' : null;
+  const parts = [plan.how === 'sweep' ? swept : usual, mode === 'append' ? changed : null];
+  return parts.filter((part) => part !== null).join('; ') || null;
 }
 
 function noteOf(outcome: TableOutcome, changed: boolean): string {

@@ -12,6 +12,7 @@ import { createIncoming, loadSpool, parseOrName, spoolRowsSql } from './incoming
 import { type ReadPlan, selectSql } from './read-plan.ts';
 import type { SourceSession } from './source-session.ts';
 import { type SpoolFile, spoolQuery } from './spool.ts';
+import { isWatermarkMoved, xminWatermark } from './xmin-sweep.ts';
 
 export interface TableJob {
   readonly session: SourceSession;
@@ -53,8 +54,8 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
     watermark: { before: plan.before, after },
   };
   const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
-  const sameWatermark = JSON.stringify(plan.before) === JSON.stringify(after);
-  return { draft, rowsRead: read.rows, changed: read.files.length > 0 || replaced || !sameContract || !sameWatermark };
+  const moved = isWatermarkMoved(plan.before, after, read.rows);
+  return { draft, rowsRead: read.rows, changed: read.files.length > 0 || replaced || !sameContract || moved };
 }
 
 interface ReadResult {
@@ -101,13 +102,13 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
   const newestCursor = await newestCursorIn(job, 'incoming');
   const path = join(job.dir, `${table.oid}.parquet`);
   if (contract.key.length === 0) {
+    const options = fileOptions(job, path, job.offset, read);
+    if (plan.how === 'sweep') {
+      const added = await writeChanges(db, "select *, 'insert' as _op from incoming", contract, options);
+      return { rows, files: added === undefined ? [] : [added], newestCursor, replaced: false };
+    }
     if (await isSameBag(db, known, contract)) return { rows, files: [], newestCursor, replaced: false };
-    const file = await writeChanges(
-      db,
-      "select *, 'read' as _op from incoming",
-      contract,
-      fileOptions(job, path, job.offset, read),
-    );
+    const file = await writeChanges(db, "select *, 'read' as _op from incoming", contract, options);
     return { rows, files: file === undefined ? [] : [file], newestCursor, replaced: true };
   }
   if (!table.keyProven) await checkKey(db, nameOf(table), contract.key, 'incoming');
@@ -160,15 +161,26 @@ async function newestCursorIn(job: TableJob, relation: string): Promise<string |
 
 /** From where the next run may read; never behind the last watermark, which stays valid. */
 async function nextWatermark(job: TableJob, newest: string | null): Promise<CursorWatermark | null> {
-  const { plan, guard, table } = job;
-  if (plan.keepBefore) return plan.before;
+  const { plan } = job;
+  if (plan.slice !== undefined && plan.keepBefore) return plan.before;
+  const cursor = plan.keepBefore ? plan.before : await nextCursor(job, newest);
+  const sweep = plan.nextSweep;
+  if (cursor === null) return sweep === null ? null : xminWatermark(sweep);
+  const { column, value, proof } = cursor;
+  return { column, value, proof, ...(sweep !== null && { sweep }) };
+}
+
+async function nextCursor(
+  { plan, guard, table, db }: TableJob,
+  newest: string | null,
+): Promise<CursorWatermark | null> {
   const column = table.definition.cursor?.column;
   if (plan.proof === null || column === undefined) return null;
   const kept = plan.how === 'cursor' ? (plan.before?.value ?? null) : null;
-  if (newest === null) return kept === null ? null : plan.before;
-  const [row] = await job.db.rows<{ value: string }>(
+  if (newest === null && kept !== null) return plan.before;
+  const [row] = await db.rows<{ value: string }>(
     `select greatest(least($1::timestamptz, $2::timestamptz) - interval ${GUARD_MARGIN_SECONDS} seconds, $3::timestamptz)::varchar as value`,
-    [newest, guard.bound, kept],
+    [newest ?? guard.bound, guard.bound, kept],
   );
   return row === undefined ? null : { column, value: row.value, proof: plan.proof };
 }
