@@ -127,10 +127,10 @@ test('no raw value and no secret stands in any file of the lake, nor in the spoo
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   })();
-  await run(people, { limits: { spoolBytes: 200_000 } });
+  await run(people, { limits: { partBytes: 400_000, fileBytes: 200_000 } });
   // Compared with the last state the second time, which goes another way.
   await lake.client.query(`update app.people set email = 'new.raw@example.org' where id = 2`);
-  await run(people, { limits: { spoolBytes: 200_000 } });
+  await run(people, { limits: { partBytes: 400_000, fileBytes: 200_000 } });
   watching.abort();
   await watch;
   assert.ok(spools > 5, `${spools} spool files seen`);

@@ -9,7 +9,7 @@ export async function growthOfMemory(
   lake: TestLake,
   options: { readonly small: number; readonly large: number; readonly memoryMb: number; readonly again: boolean },
 ): Promise<number> {
-  const limits = { memoryMb: options.memoryMb, threads: 2, spoolBytes: 16 << 20 };
+  const limits = { memoryMb: options.memoryMb, threads: 2 };
   let peak = 0;
   const timer = setInterval(() => {
     peak = Math.max(peak, process.memoryUsage().rss);

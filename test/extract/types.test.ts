@@ -290,7 +290,7 @@ test('rows of many megabytes, with line breaks and quotes throughout, are carrie
     insert into app.wide select i, repeat(E'"a\\n,\\r\\n' || i, i * 100000) from generate_series(1, 6) i;
     insert into app.wide select i, E'\\n"' || i from generate_series(7, 3000) i`);
   const source = sourceOf({ wide: { mode: 'full', key: ['id'], columns: ['id', 'v'] } });
-  await lake.run(source, { limits: { spoolBytes: 10_000 } });
+  await lake.run(source, { limits: { fileBytes: 10_000 } });
   const { files, contract } = await lake.table('app', 'wide');
   assert.ok(files.length > 5, `${files.length} files`);
   assert.equal(contract.columns.length, 2);
@@ -306,7 +306,7 @@ test('rows of many megabytes, with line breaks and quotes throughout, are carrie
     ours,
     theirs.rows.map((row) => [row.id, row.n, row.t]),
   );
-  assert.equal((await lake.run(source, { limits: { spoolBytes: 10_000 } })).batch.drafts.length, 0);
+  assert.equal((await lake.run(source, { limits: { fileBytes: 10_000 } })).batch.drafts.length, 0);
 });
 
 test('property: any row of any values comes back as Postgres holds it', async () => {

@@ -11,7 +11,11 @@ import { messageOf, SluiceError } from '../core/errors.ts';
 
 /** The one place that reads and writes the JSON of a commit; the parts that a checkpoint shares are exported. */
 
-export const watermark = z.strictObject({ column: z.string(), value: z.string(), proof: z.string() }).nullable();
+const sweep = z.strictObject({ snapshot: z.string(), proof: z.string(), seen: z.array(z.string()).optional() });
+
+export const watermark = z
+  .strictObject({ column: z.string(), value: z.string(), proof: z.string(), sweep: sweep.optional() })
+  .nullable();
 
 export const contract = z.strictObject({
   key: z.array(z.string()),

@@ -31,13 +31,26 @@ export interface SourceSnapshot {
   readonly lsn: string | null;
 }
 
-/** From where the next cursor read may begin: every row committed later has a larger cursor. */
+/** From where the next read of changes may begin: every row committed later has a larger cursor, or was written by a transaction that the snapshot did not see. */
 export interface CursorWatermark {
+  /** xmin where no column tells: then `value` is the snapshot, and `proof` the sweep's. */
   readonly column: string;
   /** timestamptz as ISO text, UTC. */
   readonly value: string;
   /** What makes it valid: table, trigger and function as they were in the catalog, and the server's timeline. Another proof voids it. */
   readonly proof: string;
+  /** Absent where rows cannot be found by the transactions that wrote them. */
+  readonly sweep?: SweepMark | undefined;
+}
+
+/** Where a sweep may begin. */
+export interface SweepMark {
+  /** pg_current_snapshot() whose rows are all carried. */
+  readonly snapshot: string;
+  /** Cluster, timeline, crash, columns and partitions as they were: another proof voids it. */
+  readonly proof: string;
+  /** Tables without a key: transactions at or above the snapshot's xmin (lower 32 bits) whose rows are carried already. */
+  readonly seen?: readonly string[] | undefined;
 }
 
 export interface BronzeFile {

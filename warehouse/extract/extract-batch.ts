@@ -7,27 +7,38 @@ import type {
   BronzeTableDraft,
   ReadHow,
   SourceSnapshot,
+  TableMode,
 } from '../core/bronze-commit.ts';
+import { firstSeqOf } from '../core/bronze-table.ts';
 import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
 import { mapSystemError, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { ignoreProgress, type OnProgress } from '../core/progress.ts';
 import { type BackfillOptions, planSlice } from './backfill.ts';
 import type { CatalogTable } from './catalog.ts';
-import { proveCursor } from './cursor-proof.ts';
+import { bindToShape, proveCursor } from './cursor-proof.ts';
 import { extractTable } from './extract-table.ts';
-import { planBackfill, planRead, type ReadPlan } from './read-plan.ts';
+import { type PlanFacts, planBackfill, planRead, type ReadPlan, settleAppend } from './read-plan.ts';
 import type { SourceDefinition } from './source-definition.ts';
-import { openSession, type SourceSession } from './source-session.ts';
+import { FILE_BYTES } from './row-files.ts';
+import { openReaders, type SnapshotReaders } from './snapshot-readers.ts';
+import { openSession, type SessionOptions, type SourceSession } from './source-session.ts';
+import { PART_BYTES } from './table-parts.ts';
 import { checkIdentity, type OpenSnapshot, openSnapshot } from './source-snapshot.ts';
+import { readShape } from './table-shape.ts';
+import { countAppended, proveSweep } from './xmin-sweep.ts';
 
 export interface ExtractLimits {
   readonly statementTimeoutMs?: number;
   readonly lockTimeoutMs?: number;
   readonly memoryMb?: number;
   readonly threads?: number;
-  /** CSV bytes per spool file, and so per Parquet file of a first load. */
-  readonly spoolBytes?: number;
+  /** Connections to the source that read parts of one large table at the same time, the one that holds the snapshot counted. */
+  readonly connections?: number;
+  /** Bytes of heap per part of a table that is read whole. */
+  readonly partBytes?: number;
+  /** Bytes after which a Parquet file ends with the row group it is in. */
+  readonly fileBytes?: number;
 }
 
 export interface ExtractOptions {
@@ -38,6 +49,8 @@ export interface ExtractOptions {
   readonly state: BronzeState;
   /** A folder for this and other batches; the batch makes its own inside and removes it on failure. */
   readonly workDir: string;
+  /** Where finished parts of a first load outlive a killed process; the same in the next run, or they are of no use. Default: in workDir. */
+  readonly loadsDir?: string | undefined;
   /** Sluice's version, for application_name. */
   readonly version: string;
   /** Key of masked columns' hashes; needed where a source has `mask: { column: 'hash' }` (CONFIG_INVALID). */
@@ -55,13 +68,15 @@ export interface ExtractOptions {
 export interface TableOutcome {
   readonly source: string;
   readonly table: string;
-  readonly mode: 'cursor' | 'full';
+  readonly mode: TableMode;
   readonly how: ReadHow;
   /** Rows that Postgres sent. */
   readonly rowsRead: number;
   readonly inserted: number;
   readonly updated: number;
   readonly deleted: number;
+  /** Rows set aside because a value does not fit its column. */
+  readonly quarantined: number;
   /** Bytes of Parquet written. */
   readonly bytes: number;
   readonly ms: number;
@@ -85,7 +100,9 @@ const DEFAULTS = {
   lockTimeoutMs: 10_000,
   memoryMb: 512,
   threads: 2,
-  spoolBytes: 256 * 1024 * 1024,
+  connections: 1,
+  partBytes: PART_BYTES,
+  fileBytes: FILE_BYTES,
 } as const satisfies Required<ExtractLimits>;
 
 /** Reads every table of every source at one moment. Writes nothing to the lake: what changed lies in the batch's folder, described by drafts. */
@@ -112,12 +129,14 @@ export async function extractBatch(options: ExtractOptions): Promise<ExtractedBa
         threads,
         tempDirectory: temp,
       });
+      const readers = openReaders(session, open.exported, sessionOptions(options, limits), limits.connections);
       const interrupt = (): void => db.connection.interrupt();
       options.signal?.addEventListener('abort', interrupt, { once: true });
       let read: Pick<ExtractedBatch, 'drafts' | 'tables'>;
       try {
-        read = await extractSources({ options, limits, session, db, open, batch, dir });
+        read = await extractSources({ options, limits, session, readers, db, open, batch, dir });
       } finally {
+        await readers.close();
         options.signal?.removeEventListener('abort', interrupt);
         db.close();
       }
@@ -140,6 +159,7 @@ interface Context {
   readonly options: ExtractOptions;
   readonly limits: Required<ExtractLimits>;
   readonly session: SourceSession;
+  readonly readers: SnapshotReaders;
   readonly db: DuckDb;
   readonly open: OpenSnapshot;
   readonly batch: string;
@@ -161,7 +181,8 @@ async function extractSources(context: Context): Promise<Pick<ExtractedBatch, 'd
       outcomes.push(result.outcome);
       if (result.draft === undefined) continue;
       changed[table.table] = result.draft;
-      offset += result.draft.files.reduce((sum, file) => sum + file.rows, 0);
+      const last = result.draft.files.map((file) => Number(BigInt(file.lastSeq) - firstSeqOf(commit)));
+      offset = Math.max(offset, ...last.map((at) => at + 1));
     }
     if (offset >= 2 ** 32)
       throw new SluiceError('INTERNAL', `One commit of ${source.name} would hold ${offset} rows, more than 2^32.`);
@@ -179,8 +200,7 @@ async function extractOne(
   commit: number,
   offset: number,
 ): Promise<{ outcome: TableOutcome; draft: BronzeTableDraft | undefined }> {
-  const { options, open, session, db, dir, limits } = context;
-  const { guard } = open;
+  const { options, open, session, readers, db, dir, limits } = context;
   const onProgress = options.onProgress ?? ignoreProgress;
   const started = performance.now();
   const { source } = table;
@@ -192,19 +212,23 @@ async function extractOne(
     const known = options.state.snapshot.tables.find((other) => other.source === source && other.table === table.table);
     const before = state.tables[table.table]?.watermark ?? null;
     const plan = await decideRead(context, table, { known, before, lastClock: state.snapshot?.at ?? null });
-    const { spoolBytes, memoryMb } = limits;
+    const { memoryMb, partBytes, fileBytes } = limits;
     const result = await extractTable({
       session,
+      readers,
       db,
       table,
       known,
       plan,
-      guard,
+      open,
       commit,
       offset,
       dir,
-      spoolBytes,
+      loadsDir: options.loadsDir ?? join(options.workDir, 'loads'),
       memoryMb,
+      partBytes,
+      fileBytes,
+      signal: options.signal,
       onProgress,
     });
     const ops = (op: string): number => result.draft.files.reduce((sum, file) => sum + (file.ops[op] ?? 0), 0);
@@ -217,21 +241,17 @@ async function extractOne(
       inserted: ops('read') + ops('insert'),
       updated: ops('update'),
       deleted: ops('delete'),
+      quarantined: result.quarantined,
       bytes: result.draft.files.reduce((sum, file) => sum + file.bytes, 0),
       ms: performance.now() - started,
       ...(plan.slice?.next != null && { next: plan.slice.next }),
-      ...(plan.slice !== undefined
-        ? plan.slice.note !== null && { note: plan.slice.note }
-        : plan.why === null
-          ? {}
-          : {
-              note: plan.how === 'whole' && table.definition.mode === 'cursor' ? `whole table: ${plan.why}` : plan.why,
-            }),
     };
+    const note = result.resumed ?? describeRead(plan, outcome);
+    const described: TableOutcome = note === null ? outcome : { ...outcome, note };
     const { rowsRead: rows, bytes, ms } = outcome;
-    onProgress({ stage: 'extract', item, state: 'finished', rows, bytes, ms, note: noteOf(outcome, result.changed) });
-    options.log.debug({ ...outcome }, 'table extracted');
-    return { outcome, draft: result.changed ? result.draft : undefined };
+    onProgress({ stage: 'extract', item, state: 'finished', rows, bytes, ms, note: noteOf(described, result.changed) });
+    options.log.debug({ ...described }, 'table extracted');
+    return { outcome: described, draft: result.changed ? result.draft : undefined };
   } catch (error) {
     onProgress({ stage: 'extract', item, state: 'failed' });
     throw error;
@@ -241,19 +261,53 @@ async function extractOne(
 async function decideRead(
   { options, open, session }: Context,
   table: CatalogTable,
-  last: Pick<Parameters<typeof planRead>[0], 'known' | 'before' | 'lastClock'>,
+  last: Pick<PlanFacts, 'known' | 'before' | 'lastClock'>,
 ): Promise<ReadPlan> {
-  if (options.backfill !== undefined)
-    return planBackfill({ table, ...last, slice: await planSlice(session, table, options.backfill) });
-  const { guard } = open;
-  const proof = table.definition.mode === 'cursor' ? await proveCursor(session, table, guard.timeline) : null;
-  return planRead({ table, ...last, guard, proof });
+  const { guard, identity } = open;
+  const { mode, key } = table.definition;
+  const snapshot = open.snapshot.id;
+  const shape = mode === 'full' ? null : await readShape(session, table);
+  const sweep = shape === null ? null : proveSweep(shape, guard, identity.systemIdentifier);
+  const appends = mode === 'append' && key.length === 0;
+  if (options.backfill !== undefined) {
+    const slice = await planSlice(session, table, options.backfill);
+    const nextSweep = appends && sweep !== null && 'proof' in sweep ? { snapshot, proof: sweep.proof } : null;
+    const plan = planBackfill({ table, ...last, slice, nextSweep });
+    return appends ? settleAppend(plan, await countAppended(session, table, null, snapshot), 0) : plan;
+  }
+  const proof = shape === null ? null : bindToShape(await proveCursor(session, table, guard.timeline), shape);
+  const plan = planRead({ table, ...last, guard, snapshot, proof, sweep });
+  if (!appends || plan.idle) return plan;
+  const knownRows = last.known?.files.reduce((sum, file) => sum + file.rows, 0) ?? 0;
+  return settleAppend(plan, await countAppended(session, table, plan.swept, snapshot), knownRows);
+}
+
+/** What a read did that its mode does not say by itself; null when there is nothing to say. */
+function describeRead(plan: ReadPlan, { mode, updated, deleted }: TableOutcome): string | null {
+  if (plan.slice !== undefined) return plan.slice.note;
+  const usual = plan.how === 'whole' && mode !== 'full' && plan.why !== null ? `whole table: ${plan.why}` : plan.why;
+  const swept = plan.why === null ? null : `swept by transaction: ${plan.why}; deletes are not seen`;
+  const changed = updated + deleted > 0 ? 'rows of this append table were updated or deleted' : null;
+  const parts = [plan.how === 'sweep' ? swept : usual, mode === 'append' ? changed : null];
+  return parts.filter((part) => part !== null).join('; ') || null;
 }
 
 function noteOf(outcome: TableOutcome, changed: boolean): string {
   if (!changed) return 'unchanged';
-  const { inserted, updated, deleted, note } = outcome;
-  return [`+${inserted} ~${updated} -${deleted}`, ...(note === undefined ? [] : [note])].join(', ');
+  const { inserted, updated, deleted, quarantined, note } = outcome;
+  const setAside = quarantined === 0 ? [] : [`${quarantined} set aside`];
+  return [`+${inserted} ~${updated} -${deleted}`, ...setAside, ...(note === undefined ? [] : [note])].join(', ');
+}
+
+function sessionOptions(options: ExtractOptions, limits: Required<ExtractLimits>): SessionOptions {
+  return {
+    url: options.url,
+    applicationName: `sluice/${options.version} extract ${options.sources.map((source) => source.name).join(',')}`,
+    statementTimeoutMs: limits.statementTimeoutMs,
+    lockTimeoutMs: limits.lockTimeoutMs,
+    maskSecret: options.maskSecret,
+    signal: options.signal,
+  };
 }
 
 async function withSession<T>(
@@ -261,14 +315,7 @@ async function withSession<T>(
   limits: Required<ExtractLimits>,
   work: (session: SourceSession) => Promise<T>,
 ): Promise<T> {
-  const session = await openSession({
-    url: options.url,
-    applicationName: `sluice/${options.version} extract ${options.sources.map((source) => source.name).join(',')}`,
-    statementTimeoutMs: limits.statementTimeoutMs,
-    lockTimeoutMs: limits.lockTimeoutMs,
-    maskSecret: options.maskSecret,
-    signal: options.signal,
-  });
+  const session = await openSession(sessionOptions(options, limits));
   try {
     return await work(session);
   } finally {

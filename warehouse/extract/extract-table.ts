@@ -6,7 +6,7 @@ import type { DuckDb } from '../core/duckdb.ts';
 import type { OnProgress } from '../core/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
-import { checkKey, differencesSql, isSameBag, writeChanges } from './changes.ts';
+import { checkKey, createSetAside, differencesSql, isSameBag, writeChanges } from './changes.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
@@ -17,6 +17,7 @@ import type { SnapshotReaders } from './snapshot-readers.ts';
 import type { OpenSnapshot } from './source-snapshot.ts';
 import type { SourceSession } from './source-session.ts';
 import { planParts } from './table-parts.ts';
+import { isWatermarkMoved, xminWatermark } from './xmin-sweep.ts';
 
 export interface TableJob {
   /** Holds the snapshot. */
@@ -71,9 +72,8 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
     ...(quarantine !== undefined && { quarantined: [quarantine] }),
   };
   const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
-  const sameWatermark = JSON.stringify(plan.before) === JSON.stringify(after);
-  const changed =
-    read.files.length > 0 || replaced || !sameContract || !sameWatermark || quarantine !== undefined;
+  const moved = isWatermarkMoved(plan.before, after, read.rows);
+  const changed = read.files.length > 0 || replaced || !sameContract || moved || quarantine !== undefined;
   return { draft, rowsRead: read.rows, quarantined: read.quarantined.length, resumed: read.resumed, changed };
 }
 
@@ -134,17 +134,23 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
   const path = join(job.dir, `${table.oid}.parquet`);
   const common = { rows, newestCursor, quarantined, resumed: null };
   if (contract.key.length === 0) {
+    const options = fileOptions(job, path, read);
+    if (plan.how === 'sweep') {
+      const added = await writeChanges(db, "select *, 'insert' as _op from incoming", contract, options);
+      return { ...common, files: added === undefined ? [] : [added], replaced: false };
+    }
     if (await isSameBag(db, known, contract)) return { ...common, files: [], replaced: false };
-    const all = "select *, 'read' as _op from incoming";
-    const file = await writeChanges(db, all, contract, fileOptions(job, path, read));
+    const file = await writeChanges(db, "select *, 'read' as _op from incoming", contract, options);
     return { ...common, files: file === undefined ? [] : [file], replaced: true };
   }
   if (!table.keyProven) await checkKey(db, nameOf(table), contract.key, 'incoming');
   // A row that is set aside is still there: its last good version stays.
   const deletable = plan.how === 'whole' ? 'true' : (plan.slice?.stateWhere ?? null);
+  const setAside = quarantined.map((row) => row.key);
+  if (setAside.length > 0) await createSetAside(db, contract, setAside);
   const query = differencesSql(known, contract, deletable, {
     some: plan.how !== 'whole',
-    kept: quarantined.map((row) => row.key),
+    setAside: setAside.length > 0,
   });
   const file = await writeChanges(db, query, contract, fileOptions(job, path, read));
   return { ...common, files: file === undefined ? [] : [file], replaced: false };
@@ -219,15 +225,23 @@ async function newestCursorIn(job: TableJob, relation: string): Promise<string |
 
 /** From where the next run may read; never behind the last watermark, which stays valid. */
 async function nextWatermark(job: TableJob, newest: string | null): Promise<CursorWatermark | null> {
-  const { plan, table } = job;
-  if (plan.keepBefore) return plan.before;
+  const { plan } = job;
+  if (plan.slice !== undefined && plan.keepBefore) return plan.before;
+  const cursor = plan.keepBefore ? plan.before : await nextCursor(job, newest);
+  const sweep = plan.nextSweep;
+  if (cursor === null) return sweep === null ? null : xminWatermark(sweep);
+  const { column, value, proof } = cursor;
+  return { column, value, proof, ...(sweep !== null && { sweep }) };
+}
+
+async function nextCursor({ plan, open, table, db }: TableJob, newest: string | null): Promise<CursorWatermark | null> {
   const column = table.definition.cursor?.column;
   if (plan.proof === null || column === undefined) return null;
   const kept = plan.how === 'cursor' ? (plan.before?.value ?? null) : null;
-  if (newest === null) return kept === null ? null : plan.before;
-  const [row] = await job.db.rows<{ value: string }>(
+  if (newest === null && kept !== null) return plan.before;
+  const [row] = await db.rows<{ value: string }>(
     `select greatest(least($1::timestamptz, $2::timestamptz) - interval ${GUARD_MARGIN_SECONDS} seconds, $3::timestamptz)::varchar as value`,
-    [newest, job.open.guard.bound, kept],
+    [newest ?? open.guard.bound, open.guard.bound, kept],
   );
   return row === undefined ? null : { column, value: row.value, proof: plan.proof };
 }

@@ -18,8 +18,11 @@ export interface GuardReading {
   readonly unprovable: string | null;
   /** True when the only obstacle is a prepared transaction: then an older watermark stays valid. */
   readonly prepared: boolean;
-  /** WAL timeline: after a failover the clock is another server's. */
+  /** WAL timeline: after a failover the clock is another server's, and numbers of lost transactions are given out again. `unknown` where the role may not ask. */
   readonly timeline: string;
+  /** When the server's statistics began: a recovery from a crash resets them, and it too may give numbers out again. */
+  readonly epoch: string;
+  readonly standby: boolean;
   readonly lsn: string | null;
 }
 
@@ -34,6 +37,8 @@ export async function readGuard(session: SourceSession): Promise<GuardReading> {
     sees_all: boolean;
     hidden: boolean;
     replica: boolean;
+    epoch: string | null;
+    may_read_control: boolean;
   }>(
     `with t as materialized (select clock_timestamp() as clock)
      select to_char(t.clock at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as clock,
@@ -43,7 +48,9 @@ export async function readGuard(session: SourceSession): Promise<GuardReading> {
             exists (select from pg_stat_activity a
                      where a.datname = current_database() and a.pid <> pg_backend_pid()
                        and (a.state = 'disabled' or (a.state is null and a.backend_type = 'client backend'))) as hidden,
-            pg_is_in_recovery() as replica
+            pg_is_in_recovery() as replica,
+            (select stats_reset::text from pg_stat_bgwriter) as epoch,
+            has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute') as may_read_control
        from t`,
   );
   const [prepared] = await session.rows<{ some: boolean }>(
@@ -55,6 +62,13 @@ export async function readGuard(session: SourceSession): Promise<GuardReading> {
     : await session.rows<{ lsn: string; timeline: string }>(
         'select pg_current_wal_lsn()::text as lsn, left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline',
       );
+  // A standby's own history never goes back; its last restart point names the timeline of the backup it was made from, or a later one.
+  const [control] =
+    activity.replica && activity.may_read_control
+      ? await session.rows<{ timeline: string }>(
+          `select lpad(upper(to_hex(timeline_id)), 8, '0') as timeline from pg_control_checkpoint()`,
+        )
+      : [];
   const why = activity.replica
     ? 'a replica does not show what runs on its primary'
     : !activity.sees_all
@@ -67,7 +81,9 @@ export async function readGuard(session: SourceSession): Promise<GuardReading> {
     bound: activity.bound,
     unprovable: why ?? (prepared.some ? 'a prepared transaction has no known start' : null),
     prepared: why === null && prepared.some,
-    timeline: wal?.timeline ?? 'replica',
+    timeline: wal?.timeline ?? control?.timeline ?? 'unknown',
+    epoch: activity.epoch ?? 'unknown',
+    standby: activity.replica,
     lsn: wal?.lsn ?? null,
   };
 }

@@ -1,4 +1,4 @@
-import type { BronzeState } from '../core/bronze-commit.ts';
+import type { BronzeState, TableMode } from '../core/bronze-commit.ts';
 import type { TableContract } from '../core/bronze-table.ts';
 import { proveCursor } from './cursor-proof.ts';
 import type { ExtractOptions } from './extract-batch.ts';
@@ -14,7 +14,7 @@ export interface SourceInspection {
   readonly tables: readonly {
     readonly source: string;
     readonly table: string;
-    readonly mode: 'cursor' | 'full';
+    readonly mode: TableMode;
     readonly contract: TableContract;
     /** Planner's estimate; -1 when never analysed. */
     readonly estimatedRows: number;

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
+import { TABLE_MODES } from '../core/bronze-commit.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import type { SourceDefinition } from './source-definition.ts';
 
@@ -9,10 +10,12 @@ const name = z.string().regex(/^[a-z_][a-z0-9_]*$/, 'must be lower-case letters,
 
 const tableSchema = z
   .strictObject({
-    mode: z.enum(['cursor', 'full']),
+    mode: z.enum(TABLE_MODES),
     key: z.array(z.string().min(1)).readonly(),
     columns: z.array(z.string().min(1)).min(1, 'must name at least one column').readonly(),
-    cursor: z.strictObject({ column: z.string().min(1), setBy: z.enum(['database', 'application']) }).optional(),
+    cursor: z
+      .strictObject({ column: z.string().min(1), setBy: z.enum(['database', 'application']).optional() })
+      .optional(),
     mask: z.record(z.string().min(1), z.enum(['hash', 'drop'])).optional(),
     description: z.string().optional(),
   })
@@ -22,9 +25,11 @@ const tableSchema = z
       context.issues.push({ code: 'custom', message, path: [path], input: table });
     };
     if (table.mode === 'cursor' && table.key.length === 0)
-      problem('mode cursor needs a key; a table without one is carried with mode full', 'key');
+      problem('mode cursor needs a key; a table without one is carried with mode full or append', 'key');
     if (table.mode === 'cursor' && table.cursor === undefined)
-      problem('mode cursor needs cursor: { column, setBy }', 'cursor');
+      problem('mode cursor needs cursor: { column }', 'cursor');
+    if (table.mode === 'append' && table.key.length === 0 && table.cursor !== undefined)
+      problem('a cursor needs a key, to tell rows read twice apart; without one leave the cursor out', 'cursor');
     if (table.mode === 'full' && table.cursor !== undefined)
       problem('mode full reads the whole table and takes no cursor', 'cursor');
     for (const column of table.key)

@@ -127,7 +127,8 @@ function metaColumns(extractedAt: string, takeNumbers: (rows: number) => bigint)
 function microsOf(instant: string): bigint {
   const match = /^(.*\.\d{3})(\d{3})Z$/.exec(instant);
   const millis = Date.parse(`${match?.[1]}Z`);
-  if (match === null || Number.isNaN(millis)) throw new Error(`${JSON.stringify(instant)} is no instant with microseconds`);
+  if (match === null || Number.isNaN(millis))
+    throw new Error(`${JSON.stringify(instant)} is no instant with microseconds`);
   return BigInt(millis) * 1000n + BigInt(match[2] ?? '0');
 }
 

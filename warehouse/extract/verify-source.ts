@@ -13,11 +13,10 @@ import { duckdbChecksumSql, postgresChecksumSql } from './checksum.ts';
 import { comparableSql } from './column-type.ts';
 import { compareContracts } from './drift.ts';
 import type { ExtractOptions } from './extract-batch.ts';
-import { createIncoming, loadSpool } from './incoming.ts';
 import { selectSql } from './read-plan.ts';
+import { createIncoming, readRows } from './read-rows.ts';
 import { openSession, type SourceSession } from './source-session.ts';
 import { checkIdentity, openSnapshot } from './source-snapshot.ts';
-import { spoolQuery } from './spool.ts';
 
 /** Rows of one kind of difference: how many, and the keys of at most five (whole rows where the table has no key). */
 export interface DifferenceSample {
@@ -81,7 +80,7 @@ export async function verifySource(options: VerifyOptions): Promise<VerifyReport
         for (const table of open.tables) {
           const item = `${table.source}.${table.table}`;
           onProgress({ stage: 'verify', item, state: 'started' });
-          const result = await verifyTable(session, db, table, options.state, dir, limits.spoolBytes ?? 1 << 28);
+          const result = await verifyTable(session, db, table, options.state, dir);
           const { sourceRows: rows, ms } = result;
           onProgress({
             stage: 'verify',
@@ -115,7 +114,6 @@ async function verifyTable(
   table: CatalogTable,
   state: BronzeState,
   dir: string,
-  spoolBytes: number,
 ): Promise<TableVerification> {
   const started = performance.now();
   const { contract } = table;
@@ -129,7 +127,7 @@ async function verifyTable(
     await db.rows<Totals>(duckdbChecksumSql(contract, `(${bronze})`)).then((rows) => rows[0] ?? NOTHING),
   ];
   const equal = theirs.rows === ours.rows && theirs.checksum === ours.checksum;
-  const differences = equal ? undefined : await findDifferences(session, db, table, bronze, dir, spoolBytes);
+  const differences = equal ? undefined : await findDifferences(session, db, table, bronze, dir);
   const found =
     differences === undefined ? 0 : Object.values(differences).reduce((sum, sample) => sum + sample.count, 0);
   const note =
@@ -164,7 +162,10 @@ interface Totals {
 const NOTHING: Totals = { rows: '0', checksum: '0' };
 
 async function sourceChecksum(session: SourceSession, table: CatalogTable): Promise<Totals> {
-  const masked = table.select.map((sql, i) => `${sql} as ${quoteIdentifier(table.contract.columns[i]?.name ?? '')}`);
+  const masked = table.contract.columns.map(({ name, mask }, i) => {
+    const own = quoteIdentifier(name);
+    return mask === undefined ? own : `${table.columns[i]?.select} as ${own}`;
+  });
   await session.rows('set local extra_float_digits = 0');
   const [row] = await session.rows<Totals>(
     postgresChecksumSql(table.contract, `(select ${masked.join(', ')} from ${quotePath(table.schema, table.table)}) t`),
@@ -186,14 +187,11 @@ async function findDifferences(
   table: CatalogTable,
   bronzeSql: string,
   dir: string,
-  spoolBytes: number,
 ): Promise<Differences> {
   const { contract } = table;
-  await createIncoming(db, contract);
   const whole = selectSql(table, { how: 'whole', before: null });
-  for await (const spool of spoolQuery(session, whole, { dir, maxFileBytes: spoolBytes })) {
-    await loadSpool(db, `${table.schema}.${table.table}`, contract, spool);
-  }
+  const { files } = await readRows({ session, table, selectSql: whole, dir, prefix: table.oid, meta: null });
+  await createIncoming(db, contract.columns, files);
   await db.run(`create or replace table bronze_rows as ${bronzeSql}`);
   if (contract.key.length === 0) {
     return {

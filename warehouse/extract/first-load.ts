@@ -1,0 +1,227 @@
+import { rename } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { DraftFile } from '../core/bronze-commit.ts';
+import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
+import { writeChanges } from './changes.ts';
+import type { QuarantinedRow } from './copy/misfit.ts';
+import { fileOptions, reportTo, type TableJob } from './extract-table.ts';
+import { type FinishedPart, type KeptLoad, openKeptLoad } from './kept-load.ts';
+import { selectSql } from './read-plan.ts';
+import { readRows } from './read-rows.ts';
+import { createRowNumbers, describeRowFile, type RowNumbers } from './row-files.ts';
+import type { SourceSession } from './source-session.ts';
+import type { TablePart } from './table-parts.ts';
+import { sweptSql } from './xmin-sweep.ts';
+
+/**
+ * A first load in parts, several at once, each into files of its own. Killed, it keeps the parts that were finished; the next run reads the rest
+ * at its own snapshot S' and repairs what was kept from an older one, S:
+ *
+ *   kept parts at S ── minus keys that are swept, or read in the rest, or no longer there ──┐
+ *   sweep: rows of the kept parts' pages written since S ───────────────────────────────────┼── exactly S'
+ *   rest of the parts, read at S' ──────────────────────────────────────────────────────────┘
+ *
+ * A row has at most one version in S'. Any other version of its key among the kept parts was written before, and the one in S' after S:
+ * it is in the sweep or in the rest. Keys no longer in Postgres are found by reading all keys at S'.
+ */
+
+export interface FirstLoad {
+  readonly rows: number;
+  readonly files: readonly DraftFile[];
+  readonly quarantined: readonly QuarantinedRow[];
+  /** What of a killed load was kept; null when nothing was. */
+  readonly resumed: string | null;
+}
+
+export async function readFirstLoad(job: TableJob, planned: readonly TablePart[]): Promise<FirstLoad> {
+  const { table, open, commit } = job;
+  const quarantines = table.columns.some((column) => column.policy === 'quarantine');
+  // Rows of kept parts can only be told apart by their key; and what was set aside of them is not kept.
+  if (table.contract.key.length === 0 || !table.keyProven || quarantines) return readParts(job, planned, undefined);
+  const identity = { ...open.identity, schema: table.schema };
+  const load = await openKeptLoad(
+    job.loadsDir,
+    {
+      source: table.source,
+      table: table.table,
+      identity,
+      contract: table.contract,
+      commit,
+      fileNodes: await readFileNodes(job),
+      timeline: open.guard.timeline,
+    },
+    planned.map((part) => part.where),
+  );
+  try {
+    const kept = load.finished;
+    const parts = load.parts.map((where): TablePart => ({ where, pages: 0 }));
+    const read = await readParts(job, parts, load);
+    const whole = kept.length === 0 ? read : await repair(job, load, kept, read);
+    // Into the batch's own folder, which goes when its commit is made or given up.
+    const files: DraftFile[] = [];
+    for (const file of whole.files) {
+      const localPath = join(job.dir, `${table.oid}-${basename(file.localPath)}`);
+      await rename(file.localPath, localPath);
+      files.push({ ...file, localPath });
+    }
+    await load.remove();
+    return { ...whole, files };
+  } catch (error) {
+    await load.release();
+    throw error;
+  }
+}
+
+/** Reads the parts that are not finished yet. */
+async function readParts(job: TableJob, parts: readonly TablePart[], load: KeptLoad | undefined): Promise<FirstLoad> {
+  const { table, plan, open, db } = job;
+  const done = new Set(load?.finished.map((part) => part.part));
+  const numbers = createRowNumbers(job.commit, firstFree(job, load));
+  const report = reportTo(job, parts.length);
+  for (const part of load?.finished ?? []) report(part.rows, 0, part.part);
+  const wanted = parts.flatMap((part, at) => (done.has(at) ? [] : [{ ...part, at }]));
+  // One part after another is described and noted, so that the list of finished parts is never written twice at once.
+  let noting: Promise<void> = Promise.resolve();
+  const results = await job.readers.readAll(
+    wanted.map(({ where, at }) => async (session: SourceSession, failed: AbortSignal) => {
+      const read = await readRows({
+        session,
+        table,
+        selectSql: selectSql(table, plan, where),
+        dir: load?.dir ?? job.dir,
+        prefix: `part-${String(at).padStart(5, '0')}-${table.oid}`,
+        meta: { numbers, extractedAt: open.guard.clock },
+        fileBytes: job.fileBytes,
+        signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
+        onProgress: (rows, bytes) => report(rows, bytes, at),
+      });
+      const files: DraftFile[] = [];
+      noting = noting.then(async () => {
+        for (const file of read.files) files.push(await describeRowFile(db, file, table.contract));
+        await load?.finish({ part: at, snapshot: open.snapshot.id, rows: read.rows, files });
+      });
+      await noting;
+      return { rows: read.rows, quarantined: read.quarantined, files };
+    }),
+  );
+  return {
+    rows: results.reduce((sum, part) => sum + part.rows, 0),
+    files: results.flatMap((part) => part.files),
+    quarantined: results.flatMap((part) => part.quarantined),
+    resumed: null,
+  };
+}
+
+/** Numbers of kept rows stay theirs. */
+function firstFree(job: TableJob, load: KeptLoad | undefined): number {
+  const last = (load?.finished ?? []).flatMap((part) => part.files.map((file) => BigInt(file.lastSeq)));
+  const highest = last.reduce((a, b) => (a > b ? a : b), -1n);
+  return highest < 0n ? job.offset : Math.max(job.offset, Number(highest - (BigInt(job.commit) << 32n)) + 1);
+}
+
+async function repair(
+  job: TableJob,
+  load: KeptLoad,
+  kept: readonly FinishedPart[],
+  rest: FirstLoad,
+): Promise<FirstLoad> {
+  const { db, table, session } = job;
+  const key = table.contract.key;
+  const oldest = kept.map((part) => part.snapshot).reduce((a, b) => (xminOf(a) <= xminOf(b) ? a : b));
+  const pages = kept.map((part) => load.parts[part.part] ?? 'true').map((where) => `(${where})`);
+  const common = { session, dir: load.dir, meta: null, fileBytes: job.fileBytes, signal: job.signal };
+  const swept = await readRows({
+    ...common,
+    table,
+    selectSql: `${selectSql(table, { how: 'whole', before: null })} where (${pages.join(' or ')}) and ${sweptSql({ snapshot: oldest, proof: '' })}`,
+    prefix: 'swept',
+  });
+  const columns = key
+    .map((name) => table.columns.find((column) => column.name === name))
+    .filter((c) => c !== undefined);
+  const keys = await readRows({
+    ...common,
+    table: { ...table, columns },
+    selectSql: `select ${columns.map((column) => column.select).join(', ')} from ${quotePath(table.schema, table.table)}`,
+    prefix: 'keys',
+  });
+  const list = key.map(quoteIdentifier).join(', ');
+  const from = (paths: readonly string[]): string =>
+    paths.length === 0
+      ? `(select ${list} from read_parquet(${quoteLiteral(kept[0]?.files[0]?.localPath ?? '')}) where false)`
+      : `read_parquet([${paths.map(quoteLiteral).join(', ')}], hive_partitioning = false)`;
+  const newer = [...swept.files.map((file) => file.path), ...rest.files.map((file) => file.localPath)];
+  await db.run(`create or replace table superseded as select ${list} from ${from(newer)}`);
+  await db.run(`create or replace view present as select ${list} from ${from(keys.files.map((file) => file.path))}`);
+  const on = (side: string): string =>
+    key.map((name) => `${side}.${quoteIdentifier(name)} = kept.${quoteIdentifier(name)}`).join(' and ');
+  const files: DraftFile[] = [...rest.files];
+  let numbers = createRowNumbers(job.commit, nextNumber(job, [...rest.files, ...kept.flatMap((part) => part.files)]));
+  for (const file of kept.flatMap((part) => part.files)) {
+    const good = `select kept.* from read_parquet(${quoteLiteral(file.localPath)}) kept
+      anti join superseded on ${on('superseded')} semi join present on ${on('present')}`;
+    const [count] = await db.rows<{ n: bigint }>(`select count(*) as n from (${good})`);
+    if (Number(count?.n ?? 0n) === file.rows) {
+      files.push(file);
+      continue;
+    }
+    const clean = await writeClean(job, good, join(load.dir, `clean-${basename(file.localPath)}`), numbers);
+    if (clean !== undefined) files.push(clean);
+  }
+  numbers = createRowNumbers(job.commit, nextNumber(job, [...files, ...kept.flatMap((part) => part.files)]));
+  if (swept.rows > 0) {
+    const all = `select * from ${from(swept.files.map((file) => file.path))}`;
+    const file = await writeClean(job, all, join(load.dir, 'changed.parquet'), numbers);
+    if (file !== undefined) files.push(file);
+  }
+  await db.run('drop view present; drop table superseded');
+  const rows = files.reduce((sum, file) => sum + file.rows, 0);
+  if (rows !== keys.rows) {
+    throw new Error(
+      `${table.schema}.${table.table}: ${rows} rows after the repair of a resumed load, ${keys.rows} in Postgres`,
+    );
+  }
+  const resumed = `resumed: ${kept.length} of ${load.parts.length} parts were kept from a killed load and repaired by key (${swept.rows} rows read again)`;
+  return { rows: rest.rows + swept.rows, files, quarantined: rest.quarantined, resumed };
+
+  async function writeClean(
+    { table: { contract } }: TableJob,
+    query: string,
+    path: string,
+    free: RowNumbers,
+  ): Promise<DraftFile | undefined> {
+    const offset = Number(free.take(0) - (BigInt(job.commit) << 32n));
+    const names = contract.columns.map((column) => quoteIdentifier(column.name)).join(', ');
+    const file = await writeChanges(
+      db,
+      `select ${names}, 'read' as _op from (${query})`,
+      contract,
+      fileOptions(job, path, { rows: 1, bytes: 1 }, offset),
+    );
+    if (file !== undefined) free.take(file.rows);
+    return file;
+  }
+}
+
+function nextNumber(job: TableJob, files: readonly DraftFile[]): number {
+  const highest = files.map((file) => BigInt(file.lastSeq)).reduce((a, b) => (a > b ? a : b), 0n);
+  return Math.max(job.offset, Number(highest - (BigInt(job.commit) << 32n)) + 1);
+}
+
+function xminOf(snapshot: string): bigint {
+  return BigInt(snapshot.split(':')[0] ?? '0');
+}
+
+/** As of now, not of the snapshot: that none was rewritten since is checked when the snapshot is opened. */
+async function readFileNodes({ session, table }: TableJob): Promise<readonly string[]> {
+  const rows = await session.rows<{ node: string }>(
+    `with recursive leaf as (
+       select $1::oid as oid
+       union
+       select h.inhrelid from leaf join pg_inherits h on h.inhparent = leaf.oid
+     )
+     select leaf.oid || ':' || coalesce(pg_relation_filenode(leaf.oid), 0) as node from leaf order by leaf.oid`,
+    [table.oid],
+  );
+  return rows.map((row) => row.node);
+}
