@@ -38,7 +38,8 @@ test('a bronze file is plain Parquet, and the commit describes it truly', async 
     assert.ok(metadata.row_groups.every((group) => Number(group.num_rows) <= 122_880));
     assert.deepEqual(
       new Set(metadata.row_groups.flatMap((group) => group.columns.map((column) => column.meta_data?.codec))),
-      new Set(['ZSTD']),
+      // What zstd cannot make smaller is stored as it is.
+      file === files[0] ? new Set(['ZSTD', 'UNCOMPRESSED']) : new Set(['ZSTD']),
     );
     assert.deepEqual(
       metadata.schema.slice(1).map((column) => column.name),
@@ -92,7 +93,7 @@ test('a commit says where it came from: identity, snapshot, WAL position, contra
 });
 
 test('memory does not grow with the table of a first load', async () => {
-  const growth = await growthOfMemory(lake, { small: 80_000, large: 560_000, memoryMb: 128, again: false });
-  // 50 MB of rows, then 360 MB: what memory held of a table would show as some 300 MB more; what a late collection leaves is about 100.
-  assert.ok(growth < 160, `seven times the rows took ${growth} MB more`);
+  const growth = await growthOfMemory(lake, { small: 300_000, large: 900_000, memoryMb: 128, again: false });
+  // 190 MB of rows, then 580 MB: what memory held of a table would show as some 390 MB more; what a late collection leaves is about 100.
+  assert.ok(growth < 160, `three times the rows took ${growth} MB more`);
 });
