@@ -12,7 +12,7 @@ import {
 } from '@duckdb/node-api';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
-import type { ParquetColumn, ScalarType } from '../../../warehouse/core/parquet/index.ts';
+import { type ParquetColumn, type ScalarType, wordsOf } from '../../../warehouse/core/parquet/index.ts';
 import { runPyarrow } from '../../support/pyarrow.ts';
 import { bytesOf, type Row, type Scalar, type Value } from './fill.ts';
 
@@ -34,17 +34,10 @@ export function printRow(columns: readonly ParquetColumn[], row: Row): string[] 
 }
 
 function print(type: ScalarType, value: Scalar): string {
-  switch (type.kind) {
-    case 'float':
-    case 'double':
-      return Number.isNaN(value) ? 'NaN' : bytesOf(type, value).toString('hex');
-    case 'string':
-    case 'json':
-    case 'bytes':
-      return Buffer.from(value as string).toString('hex');
-    default:
-      return String(value);
+  if (type.kind === 'float' || type.kind === 'double') {
+    return Number.isNaN(value) ? 'NaN' : bytesOf(type, value).toString('hex');
   }
+  return wordsOf(type) === 0 ? Buffer.from(value as string).toString('hex') : String(value);
 }
 
 /** Every row as DuckDB reads it. */
@@ -87,7 +80,7 @@ export async function readWithHyparquet(path: string, columns: readonly ParquetC
       dateFromDays: (value: number) => BigInt(value),
       stringFromBytes: (bytes: Uint8Array) => Buffer.from(bytes),
       jsonFromBytes: (bytes: Uint8Array) => Buffer.from(bytes),
-    } as never,
+    },
     utf8: false,
   });
   return rows.map((row) =>
