@@ -17,7 +17,12 @@ export async function benchLog({ commits, rounds }: BenchOptions): Promise<Recor
   try {
     const store = createFolderStore(dir);
     const log = createLog({ level: 'warn' });
-    const open = () => time(() => openBronze({ store, log }).head('app'));
+    const open = async () => {
+      const before = process.cpuUsage();
+      const opened = await time(() => openBronze({ store, log }).head('app'));
+      const { user, system } = process.cpuUsage(before);
+      return { ...opened, cpuMs: (user + system) / 1000 };
+    };
     await mkdir(dirname(join(dir, logKey('app', 1))), { recursive: true });
     const write = (number: number) => writeFile(join(dir, logKey('app', number)), encodeCommit(commitOf(number)));
     // Straight into the folder: flushing a hundred thousand objects one by one is not what is measured.
@@ -29,16 +34,20 @@ export async function benchLog({ commits, rounds }: BenchOptions): Promise<Recor
     await openBronze({ store, log }).commit('app', draft);
     for (let number = commits + 2; number <= commits + 50; number++) await write(number);
     const warm: number[] = [];
+    const warmCpu: number[] = [];
     for (let i = 0; i < rounds; i++) {
-      const { ms, value } = await open();
+      const { ms, value, cpuMs } = await open();
       if (value !== commits + 50) fail();
       warm.push(ms);
+      warmCpu.push(cpuMs);
     }
     const [checkpoint] = await listCheckpoints(store, 'app');
     return {
       commits,
       open_ms_cold: round(cold.ms, 0),
       open_ms_checkpoint: round(median(warm), 0),
+      cpu_ms_cold: round(cold.cpuMs, 0),
+      cpu_ms_checkpoint: round(median(warmCpu), 0),
       ratio: round(cold.ms / median(warm), 1),
       checkpoint_bytes: checkpoint?.bytes ?? 0,
     };

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => voi
   doctor: async () => (await import('./commands/doctor.ts')).registerDoctor,
   releases: async () => (await import('./commands/releases.ts')).registerReleases,
   rollback: async () => (await import('./commands/rollback.ts')).registerRollback,
+  gc: async () => (await import('./commands/gc.ts')).registerGc,
   serve: async () => (await import('./commands/serve.ts')).registerServe,
   worker: async () => (await import('./commands/worker.ts')).registerWorker,
   schedule: async () => (await import('./commands/schedule.ts')).registerSchedule,

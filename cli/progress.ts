@@ -126,6 +126,7 @@ const UNITS: Readonly<Record<ProgressEvent['stage'], string>> = {
   publish: 'releases',
   serve: 'engines',
   verify: 'tables',
+  gc: 'areas',
 };
 
 function formatTally(stage: string, { items, skipped, failed, rows, bytes, since, until }: Tally): string {

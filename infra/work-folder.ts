@@ -26,7 +26,7 @@ export async function openWorkFolder(config: Pick<Config, 'cacheDir'>): Promise<
   const dir = join(parent, name);
   own.add(name);
   try {
-    await sweep(parent);
+    for (const path of await listAbandonedWork(config)) await rm(path, { recursive: true, force: true });
     await mkdir(dir, { recursive: true });
   } catch (error) {
     own.delete(name);
@@ -41,11 +41,13 @@ export async function openWorkFolder(config: Pick<Config, 'cacheDir'>): Promise<
   };
 }
 
-async function sweep(parent: string): Promise<void> {
-  for (const name of await readdir(parent).catch(() => [])) {
-    if (own.has(name) || !(await isAbandoned(parent, name))) continue;
-    await rm(join(parent, name), { recursive: true, force: true });
-  }
+/** Work folders of processes that are gone. */
+export async function listAbandonedWork(config: Pick<Config, 'cacheDir'>): Promise<readonly string[]> {
+  const parent = join(config.cacheDir, 'work');
+  const found: string[] = [];
+  for (const name of await readdir(parent).catch(() => []))
+    if (!own.has(name) && (await isAbandoned(parent, name))) found.push(join(parent, name));
+  return found;
 }
 
 async function isAbandoned(parent: string, name: string): Promise<boolean> {

@@ -280,6 +280,7 @@ test('help of the whole and of every command shows examples; every command is in
     'doctor',
     'releases',
     'rollback',
+    'gc',
     'serve',
     'worker',
     'schedule',

@@ -17,7 +17,7 @@ import {
   type TableDefinition,
   type TableOutcome,
 } from '../../warehouse/extract/index.ts';
-import { testDatabase } from '../support/postgres.ts';
+import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
 /** A database, a lake and the way from one to the other: what most tests of extraction need. */
 export interface TestLake extends AsyncDisposable {
@@ -44,8 +44,9 @@ export interface RunResult {
 
 export const log = createLog({ level: 'silent' });
 
-export async function testLake(): Promise<TestLake> {
-  const database = await testDatabase();
+/** On a database of its own, or on the one given, which is dropped at the end all the same. */
+export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Promise<TestLake> {
+  const database = given ?? (await testDatabase());
   const dir = await mkdtemp(join(tmpdir(), 'sluice-extract-'));
   const clients: pg.Client[] = [];
   const connect = async (): Promise<pg.Client> => {
@@ -56,7 +57,7 @@ export async function testLake(): Promise<TestLake> {
     return client;
   };
   const client = await connect();
-  await client.query('create schema app');
+  await client.query('create schema if not exists app');
   const store = createFolderStore(join(dir, 'lake'));
   const bronze = openBronze({ store, log });
   const extract: TestLake['extract'] = async (source, options = {}) =>

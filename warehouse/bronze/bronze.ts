@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import {
   BRONZE_COMMIT_FORMAT,
   type BronzeCommit,
@@ -99,7 +100,10 @@ export function openBronze({
       const { number } = entry;
       const bytes = encodeCommit(entry);
       const written = decodeOwn(bytes, key, entry);
-      for (const upload of uploads) await putOnce(store, upload);
+      const begun = clock.now().getTime();
+      for (const upload of uploads) await putOnce(store, upload, begun);
+      // The janitor takes what is a day old and unnamed: after a long upload or a sleep of the machine, the files are looked for once more.
+      if (clock.now().getTime() - begun > FRESH_MS) for (const upload of uploads) await requireStored(store, upload);
       if (!(await store.putIfAbsent(key, bytes))) {
         const winner = await settleTaken(store, draft, number).catch(async (error: unknown) => {
           // Nothing names these files and nothing ever will: their names hold this extraction's own batch.
@@ -222,18 +226,34 @@ function missingPredecessor(draft: BronzeCommitDraft, head: number): SluiceError
   );
 }
 
-/** Uploads a file; one that an earlier call of the same commit brought already is left as it is. */
-async function putOnce(store: ObjectStore, { key, localPath: path, bytes }: Upload): Promise<void> {
+/** Files of a commit are put up, or up again, at most so long before its entry; far less than the janitor's limit. */
+const FRESH_MS = 3_600_000;
+
+/** Uploads a file; one that an earlier call of the same commit brought a moment ago is left as it is. */
+async function putOnce(store: ObjectStore, { key, localPath: path, bytes }: Upload, now: number): Promise<void> {
   const existing = await store.head(key);
   if (existing === undefined) return store.putFile(key, path);
-  if (existing.bytes === bytes) return;
-  throw new SluiceError(
-    'LAKE_CORRUPT',
-    `The lake holds ${key} with ${existing.bytes} bytes where ${bytes} were written.`,
-    {
-      remedy: 'Check the disk of the lake, remove the object (no commit names it) and run again.',
-    },
-  );
+  if (existing.bytes !== bytes)
+    throw new SluiceError(
+      'LAKE_CORRUPT',
+      `The lake holds ${key} with ${existing.bytes} bytes where ${bytes} were written.`,
+      {
+        remedy: 'Check the disk of the lake, remove the object (no commit names it) and run again.',
+      },
+    );
+  for await (const { key: listed, modifiedMs } of store.list(key)) {
+    if (listed !== key || now - modifiedMs < FRESH_MS || !existsSync(path)) continue;
+    await store.delete(key);
+    return store.putFile(key, path);
+  }
+}
+
+async function requireStored(store: ObjectStore, { key, bytes }: Upload): Promise<void> {
+  if ((await store.head(key))?.bytes === bytes) return;
+  throw new SluiceError('LAKE_UNREACHABLE', `The file ${key} went away while its batch waited for its commit.`, {
+    remedy: 'Run again: nothing was committed, and the batch is read anew.',
+    retryable: true,
+  });
 }
 
 async function localPath(store: ObjectStore, key: string, commit: number): Promise<string> {

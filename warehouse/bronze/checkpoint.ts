@@ -4,7 +4,7 @@ import { zstdCompress, zstdDecompress } from 'node:zlib';
 import { z } from 'zod';
 import { isSluiceError, messageOf } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
-import type { ObjectInfo, ObjectStore } from '../core/object-store.ts';
+import type { ListedObject, ObjectStore } from '../core/object-store.ts';
 import { consistency, contract, identity, mode, quarantined, snapshot, watermark } from './commit-format.ts';
 import { logKey } from './commit-log.ts';
 import type { SourceHistory, TableHistory } from './source-history.ts';
@@ -98,7 +98,7 @@ export async function writeCheckpoint(store: ObjectStore, made: SourceHistory, l
       return false;
     }
     const written = await store.putIfAbsent(checkpointKey(source, number, commitSha256), document);
-    const older = (await listCheckpoints(store, source)).filter(({ key }) => numberOf(key) < number);
+    const older = (await listCheckpoints(store, source)).filter(({ key }) => checkpointNumber(key) < number);
     for (const { key } of older.slice(0, -(KEPT - 1))) await store.delete(key);
     return written;
   } catch (error) {
@@ -108,26 +108,38 @@ export async function writeCheckpoint(store: ObjectStore, made: SourceHistory, l
 }
 
 /** By number, ascending. What is named otherwise is none. */
-export async function listCheckpoints(store: ObjectStore, source: string): Promise<readonly ObjectInfo[]> {
+export async function listCheckpoints(store: ObjectStore, source: string): Promise<readonly ListedObject[]> {
   const all = await Array.fromAsync(store.list(checkpointPrefix(source)));
   return all.filter(({ key }) => NAME.test(key));
 }
 
-function numberOf(key: string): number {
+/** Number of the commit that a checkpoint was made after, by its key. */
+export function checkpointNumber(key: string): number {
   return Number(NAME.exec(key)?.groups?.['digits']);
 }
 
-/** Undefined when it was made after another commit than the log holds. Throws when it is damaged. */
-async function openCheckpoint(store: ObjectStore, source: string, key: string): Promise<SourceHistory | undefined> {
-  const number = numberOf(key);
+/** True when the log holds the very commit that the checkpoint was made after. */
+export async function fitsLog(store: ObjectStore, source: string, key: string): Promise<boolean> {
+  return (await commitOf(store, source, key)) !== undefined;
+}
+
+/** SHA-256 of the commit that a checkpoint was made after; undefined when the log holds another, or none. */
+async function commitOf(store: ObjectStore, source: string, key: string): Promise<string | undefined> {
+  const number = checkpointNumber(key);
   const commit = await store.get(logKey(source, number)).catch((error: unknown) => {
     if (isSluiceError(error, 'OBJECT_NOT_FOUND')) return undefined;
     throw error;
   });
   if (commit === undefined) return undefined;
   const commitSha256 = sha256(commit);
-  if (key !== checkpointKey(source, number, commitSha256)) return undefined;
-  return decodeCheckpoint(await store.get(key), { source, number, commitSha256 });
+  return key === checkpointKey(source, number, commitSha256) ? commitSha256 : undefined;
+}
+
+/** Undefined when it was made after another commit than the log holds. Throws when it is damaged. */
+async function openCheckpoint(store: ObjectStore, source: string, key: string): Promise<SourceHistory | undefined> {
+  const commitSha256 = await commitOf(store, source, key);
+  if (commitSha256 === undefined) return undefined;
+  return decodeCheckpoint(await store.get(key), { source, number: checkpointNumber(key), commitSha256 });
 }
 
 async function encodeCheckpoint(made: SourceHistory, commitSha256: string): Promise<Uint8Array | undefined> {

@@ -1,1 +1,2 @@
 export { type Bronze, openBronze } from './bronze.ts';
+export { sweepBronze } from './janitor.ts';

@@ -16,7 +16,7 @@ import {
 import { dirname, join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { mapSystemError, SluiceError } from './errors.ts';
-import type { ObjectInfo, ObjectStore } from './object-store.ts';
+import type { ListedObject, ObjectStore } from './object-store.ts';
 
 /**
  * The lake in a folder. An object appears whole or not at all: it is written beside the tree, flushed, and gets its name by link(2),
@@ -190,19 +190,20 @@ async function sweep(staging: string): Promise<void> {
 }
 
 /** Objects under a prefix in ascending order of their keys' bytes, as S3 lists them. One directory's names are in memory at a time per level. */
-async function* walk(root: string, prefix: string, startAfter: string | undefined): AsyncGenerator<ObjectInfo> {
+async function* walk(root: string, prefix: string, startAfter: string | undefined): AsyncGenerator<ListedObject> {
   const base = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-  const after = startAfter === undefined ? undefined : Buffer.from(startAfter);
+  // Units of UTF-16 sort as bytes do where one side is ASCII: then a long log need not be turned into bytes to find its end.
+  const plain = startAfter !== undefined && /^[\x20-\x7e]*$/.test(startAfter);
   yield* walkDirectory(root, base);
 
   // Before they are sorted: of a long log only the end is wanted.
   function isWanted({ key, isDirectory }: { readonly key: string; readonly isDirectory: boolean }): boolean {
     if (isDirectory ? !(key.startsWith(prefix) || prefix.startsWith(key)) : !key.startsWith(prefix)) return false;
-    if (after === undefined || Buffer.compare(Buffer.from(key), after) > 0) return true;
-    return isDirectory && (startAfter ?? '').startsWith(key);
+    if (startAfter === undefined || (plain ? key > startAfter : compareBytes(key, startAfter) > 0)) return true;
+    return isDirectory && startAfter.startsWith(key);
   }
 
-  async function* walkDirectory(top: string, at: string): AsyncGenerator<ObjectInfo> {
+  async function* walkDirectory(top: string, at: string): AsyncGenerator<ListedObject> {
     const entries = await readdir(join(top, at), { withFileTypes: true }).catch((error: unknown) => {
       if (isAbsent(error)) return [];
       throw mapFolderError(error, `listing ${at}`, top);
@@ -217,7 +218,8 @@ async function* walk(root: string, prefix: string, startAfter: string | undefine
       if (isDirectory) yield* walkDirectory(top, key);
       else {
         const found = await stat(join(top, key)).catch(() => undefined);
-        if (found !== undefined) yield { key, bytes: found.size };
+        // The inode's change time and not the file's: a file that is linked in keeps the time at which it was written elsewhere.
+        if (found !== undefined) yield { key, bytes: found.size, modifiedMs: Math.max(found.ctimeMs, found.mtimeMs) };
       }
     }
   }

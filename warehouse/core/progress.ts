@@ -1,7 +1,7 @@
 /** What long work tells whoever watches: the terminal draws bars from it, Temporal heartbeats carry it, tests ignore it. */
 export interface ProgressEvent {
   /** The stage's own word. */
-  readonly stage: 'extract' | 'bronze' | 'silver' | 'gold' | 'test' | 'publish' | 'serve' | 'load' | 'verify';
+  readonly stage: 'extract' | 'bronze' | 'silver' | 'gold' | 'test' | 'publish' | 'serve' | 'load' | 'verify' | 'gc';
   /** Table, model or test. */
   readonly item: string;
   readonly state: 'started' | 'running' | 'finished' | 'skipped' | 'failed';

@@ -5,10 +5,11 @@ import { SluiceError } from './errors.ts';
 import { type Content, createFileCache } from './file-cache.ts';
 import type { Log } from './log.ts';
 import { checkObjectKey } from './object-key.ts';
-import type { ObjectInfo, ObjectStore } from './object-store.ts';
+import type { ListedObject, ObjectStore } from './object-store.ts';
 import { connectS3, DEFAULT_PATIENCE, type S3Location, type S3Patience } from './s3-connection.ts';
 import { describeObject, downloadObject, readObject, type StoredObject } from './s3-download.ts';
 import { isAbsentObject, mapS3Error } from './s3-errors.ts';
+import { abortUnfinishedUpload, listUnfinishedUploads } from './s3-unfinished.ts';
 import { createObject, createObjectFromFile, type UploadOptions } from './s3-upload.ts';
 
 export type { S3Location, S3Patience } from './s3-connection.ts';
@@ -172,7 +173,12 @@ export function createS3Store({ location, cache: cacheOptions, log, patience, up
           if (last !== undefined && compareBytes(key, last) <= 0) throw outOfOrder(place.url, last, key);
           last = key;
           // A folder that a tool made ends in a slash; it is no object of ours.
-          if (!key.endsWith('/')) yield { key, bytes: entry.Size ?? 0 } satisfies ObjectInfo;
+          if (!key.endsWith('/'))
+            yield {
+              key,
+              bytes: entry.Size ?? 0,
+              modifiedMs: entry.LastModified?.getTime() ?? Number.POSITIVE_INFINITY,
+            } satisfies ListedObject;
         }
         // Pages follow each other by key and not by token: a token does not outlive a restart of every server.
         if (page.IsTruncated !== true || last === undefined) return;
@@ -198,6 +204,11 @@ export function createS3Store({ location, cache: cacheOptions, log, patience, up
             if (!isAbsentObject(error)) throw error;
           });
       }),
+
+    unfinishedUploads: (prefix) => listUnfinishedUploads(connection, prefix),
+
+    abortUpload: (upload) =>
+      guard(`aborting an upload of ${upload.key}`, () => abortUnfinishedUpload(connection, upload)),
 
     async releaseLocalFiles() {
       await cache.release();

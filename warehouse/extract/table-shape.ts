@@ -56,8 +56,8 @@ export async function readShape(session: SourceSession, table: CatalogTable): Pr
             (select min(attname::text) from types where oid::regtype::text like 'reg%' and oid < 16384) as named,
             (select min(c.relname::text) from members m join pg_class c on c.oid = m.oid left join pg_am a on a.oid = c.relam
               where c.relkind not in ('r', 'p') or (c.relkind = 'r' and a.amname <> 'heap')) as foreign,
-            has_column_privilege($1::oid, 'xmin', 'select') as readable`,
-    [table.oid, table.contract.columns.map((column) => column.name)],
+            case when $3 in ('r', 'p') then has_column_privilege($1::oid, 'xmin', 'select') else false end as readable`,
+    [table.oid, table.contract.columns.map((column) => column.name), table.kind],
   );
   if (row === undefined) throw new Error('the query on the shape of a table returned no row');
   return {

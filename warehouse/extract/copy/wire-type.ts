@@ -153,11 +153,14 @@ const DUCKDB_NAMES: Readonly<Record<Exclude<ScalarType['kind'], 'decimal' | 'tim
   bytes: 'BLOB',
 };
 
+/** Field names that are words of DuckDB's SQL, which it prints in quotes. */
+const UNITS: ReadonlySet<string> = new Set(['months', 'days']);
+
 /** The type as DuckDB names it when it reads the column (TIMESTAMPTZ in short). */
 export function duckdbNameOf(type: ParquetType): string {
   if (type.kind === 'list') return `${duckdbNameOf(type.element)}[]`;
   if (type.kind === 'struct') {
-    return `STRUCT(${type.fields.map((field) => `${field.name} ${duckdbNameOf(field.type)}`).join(', ')})`;
+    return `STRUCT(${type.fields.map(({ name, type: field }) => `${UNITS.has(name) ? `"${name}"` : name} ${duckdbNameOf(field)}`).join(', ')})`;
   }
   if (type.kind === 'decimal') return `DECIMAL(${type.precision},${type.scale})`;
   if (type.kind === 'timestamp') return type.utc ? 'TIMESTAMPTZ' : 'TIMESTAMP';
