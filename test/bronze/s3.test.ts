@@ -164,22 +164,24 @@ for (const [server, freshBucket] of Object.entries(S3_TEST_SERVERS)) {
       );
     });
 
-    test('a log longer than a page of the listing is the same read whole and from a checkpoint', async () => {
+    test('a long log, of more than one page of the listing, is the same read whole and from a checkpoint', async () => {
       const location = freshLake();
       const store = open(location);
       await openBronze({ store, log }).commit('app', await draft(1, 'first'));
       const first = JSON.parse(new TextDecoder().decode(await store.get(logKey('app', 1)))) as BronzeCommit;
-      const waiting = Array.from({ length: 1048 }, (_, i) => i + 2);
+      // A page of a listing holds a thousand keys; one server is enough for that many.
+      const last = server === 'minio' ? 1050 : 130;
+      const waiting = Array.from({ length: last - 2 }, (_, i) => i + 2);
       const write = async (): Promise<void> => {
         for (let number = waiting.pop(); number !== undefined; number = waiting.pop()) {
           const tables = { small: { ...first.tables['small'], files: [] } } as unknown as BronzeCommit['tables'];
           await store.putIfAbsent(logKey('app', number), encodeCommit({ ...first, number, tables }));
         }
       };
-      await Promise.all(Array.from({ length: 16 }, write));
-      await openBronze({ store: open(location), log }).commit('app', await draft(1050, 'last'));
+      await Promise.all(Array.from({ length: 32 }, write));
+      await openBronze({ store: open(location), log }).commit('app', await draft(last, 'last'));
       const fresh = open(location);
-      assert.deepEqual((await readCheckpoint(fresh, 'app', log))?.number, 1050);
+      assert.deepEqual((await readCheckpoint(fresh, 'app', log))?.number, last);
       const overview = await openBronze({ store: fresh, log }).overview(['app']);
       for await (const { key } of fresh.list('bronze/app/_checkpoints/')) await fresh.delete(key);
       assert.deepEqual(await openBronze({ store: open(location), log }).overview(['app']), overview);
