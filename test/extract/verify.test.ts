@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
 import { join } from 'node:path';
+import { after, beforeEach, test } from 'node:test';
 import { writeQuarantine } from '../../warehouse/core/bronze-quarantine.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
 import {
