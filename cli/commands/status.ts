@@ -1,20 +1,11 @@
 import { openProject } from '../../infra/project.ts';
-import type { BronzeCommit } from '../../warehouse/core/bronze-commit.ts';
+import type { BronzeTableOverview } from '../../warehouse/core/bronze-commit.ts';
 import { loadSources } from '../../warehouse/extract/index.ts';
 import type { CommandHost } from '../context.ts';
 import { formatBytes, formatCount, formatTable } from '../table.ts';
 import { summarizeRelease } from './releases.ts';
 
-interface TableStatus {
-  readonly source: string;
-  readonly table: string;
-  readonly mode: string;
-  readonly carriesDeletes: boolean;
-  readonly lastCommit: number;
-  readonly rowsLogged: number;
-  readonly bytes: number;
-  readonly watermark: string | null;
-}
+type TableStatus = BronzeTableOverview & { readonly source: string };
 
 export function registerStatus({ program, action }: CommandHost): void {
   program
@@ -28,58 +19,45 @@ export function registerStatus({ program, action }: CommandHost): void {
       action(async ({ config, output, log }) => {
         const { bronze, releases } = openProject(config, log);
         const sources = await loadSources(config.projectDir);
-        const lastCommits: BronzeCommit[] = [];
-        const tables: TableStatus[] = [];
-        for (const source of sources) {
-          const totals = new Map<string, TableStatus>();
-          for await (const commit of bronze.commits(source.name)) {
-            for (const [table, entry] of Object.entries(commit.tables)) {
-              const before = entry.replaced ? undefined : totals.get(table);
-              totals.set(table, {
-                source: source.name,
-                table,
-                mode: entry.mode,
-                carriesDeletes: entry.mode === 'full',
-                lastCommit: entry.files.length > 0 ? commit.number : (before?.lastCommit ?? 0),
-                rowsLogged: (before?.rowsLogged ?? 0) + entry.files.reduce((sum, file) => sum + file.rows, 0),
-                bytes: (before?.bytes ?? 0) + entry.files.reduce((sum, file) => sum + file.bytes, 0),
-                watermark: entry.watermark.after?.value ?? null,
-              });
-            }
-            lastCommits[sources.indexOf(source)] = commit;
-          }
-          tables.push(...totals.values());
-        }
+        // From the log alone: no file of bronze is fetched for it.
+        const overviews = await bronze.overview(sources.map((source) => source.name));
+        const tables = overviews.flatMap(({ source, tables: of }) => of.map((table) => ({ source, ...table })));
         const release = await releases.current();
         output.result({
           lake: config.lake.url,
-          sources: sources.map((source, index) => ({
-            name: source.name,
-            last_commit: lastCommits[index]?.number ?? 0,
-            snapshot_at: lastCommits[index]?.snapshot.at ?? null,
+          sources: overviews.map(({ source, number, snapshot }) => ({
+            name: source,
+            last_commit: number,
+            snapshot_at: snapshot?.at ?? null,
           })),
           tables: tables.map((table) => ({
             source: table.source,
             table: table.table,
             mode: table.mode,
-            carries_deletes: table.carriesDeletes,
+            carries_deletes: table.mode === 'full',
+            consistency: table.consistency,
             last_commit: table.lastCommit,
             rows_logged: table.rowsLogged,
+            files: table.files,
             bytes: table.bytes,
-            watermark: table.watermark,
+            watermark: table.watermark?.value ?? null,
+            quarantined: {
+              rows: table.quarantined.rows,
+              files: table.quarantined.files.map((file) => file.key),
+            },
           })),
           release: release === undefined ? null : summarizeRelease(release),
         });
         output.heading(`lake ${config.lake.url}`);
-        for (const [index, source] of sources.entries()) {
-          const commit = lastCommits[index];
+        for (const { source, number, snapshot } of overviews) {
           output.line(
-            commit === undefined
-              ? `${source.name}: nothing extracted yet (sluice run).`
-              : `${source.name}: commit ${commit.number}, Postgres as of ${formatAge(commit.snapshot.at)}`,
+            snapshot === null
+              ? `${source}: nothing extracted yet (sluice run).`
+              : `${source}: commit ${number}, Postgres as of ${formatAge(snapshot.at)}`,
           );
         }
         if (tables.length > 0) output.line(formatTables(tables));
+        for (const table of tables) for (const line of describeDoubts(table)) output.line(line);
         output.heading('release');
         if (release === undefined) {
           output.line('None yet: sluice run makes the first.');
@@ -87,7 +65,7 @@ export function registerStatus({ program, action }: CommandHost): void {
         }
         const warnings = release.tests.filter((test) => test.status === 'warn');
         const behind = sources.filter(
-          (source, index) => (lastCommits[index]?.number ?? 0) > (release.commits[source.name] ?? 0),
+          (_, index) => (overviews[index]?.number ?? 0) > (release.commits[overviews[index]?.source ?? ''] ?? 0),
         );
         output.line(
           `${release.number} (${release.version}), as of ${release.asOf}, published ${formatAge(release.publishedAt)}, ${release.models.length} models, ${release.tests.length} tests`,
@@ -104,12 +82,26 @@ function formatTables(tables: readonly TableStatus[]): string {
   return formatTable(tables, [
     { title: 'table', value: (table) => `${table.source}.${table.table}` },
     { title: 'mode', value: (table) => table.mode },
-    { title: 'deletes', value: (table) => (table.carriesDeletes ? 'carried' : 'not carried') },
+    { title: 'deletes', value: (table) => (table.mode === 'full' ? 'carried' : 'not carried') },
     { title: 'changed in', value: (table) => `commit ${table.lastCommit}`, align: 'right' },
     { title: 'rows logged', value: (table) => formatCount(table.rowsLogged), align: 'right' },
     { title: 'bytes', value: (table) => formatBytes(table.bytes), align: 'right' },
-    { title: 'watermark', value: (table) => table.watermark ?? '' },
+    { title: 'watermark', value: (table) => table.watermark?.value ?? '' },
   ]);
+}
+
+/** What a reader of the table must know of it. */
+function describeDoubts({ source, table, quarantined, consistency }: TableStatus): readonly string[] {
+  const { rows, files } = quarantined;
+  const last = files.at(-1);
+  const more = files.length > 1 ? ` and ${formatCount(files.length - 1)} more files` : '';
+  const aside =
+    last === undefined ? [] : [`${source}.${table}: ${formatCount(rows)} rows set aside, in ${last.key}${more}`];
+  const repaired =
+    consistency === 'repaired'
+      ? [`${source}.${table}: repaired: its first load was resumed in a later snapshot; a whole read makes it exact`]
+      : [];
+  return [...aside, ...repaired];
 }
 
 /** An instant with its distance from now: 2026-06-30 12:00:00 UTC, 5 min ago. */

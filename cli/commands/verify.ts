@@ -1,7 +1,7 @@
 import { openProject, withSource } from '../../infra/project.ts';
 import { SLUICE_VERSION } from '../../infra/version.ts';
 import { openWorkFolder } from '../../infra/work-folder.ts';
-import { ERROR_CODES } from '../../warehouse/core/errors.ts';
+import { ERROR_CODES, SluiceError } from '../../warehouse/core/errors.ts';
 import { loadSources, type TableVerification, verifySource } from '../../warehouse/extract/index.ts';
 import type { CommandHost } from '../context.ts';
 import { toSnakeCase } from '../output.ts';
@@ -13,11 +13,24 @@ export function registerVerify({ program, action }: CommandHost): void {
     .command('verify')
     .summary('compare bronze with Postgres at one snapshot')
     .description(
-      'Computes the number of rows and a checksum of every table in Postgres and in bronze, at one Postgres snapshot, and names up to five keys of each kind of difference. Exit code 1 when something differs. Rows written since the last extraction differ: run sluice extract first.',
+      'Computes the number of rows and a checksum of every table in Postgres and in bronze, at one Postgres snapshot, and names some keys of each kind of difference. Exit code 1 when something differs. Rows that a column could not hold are named as set aside and do not count as different. Rows written since the last extraction differ: run sluice extract first.',
     )
-    .addHelpText('after', '\nExamples:\n  $ sluice verify\n  $ sluice extract && sluice verify --json')
+    .option('--tables <names...>', 'only these, as source.table')
+    .option('--sample <count>', 'keys named per kind of difference, 0 to 1000', '5')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ sluice verify\n  $ sluice verify --tables app.orgs app.tags --sample 50\n  $ sluice extract && sluice verify --json',
+    )
     .action(
-      action(async ({ config, output, log, signal }) => {
+      action<{ tables?: string[]; sample: string }>(async ({ config, output, log, signal }, options) => {
+        const sample = Number(options.sample);
+        if (!/^\d{1,4}$/.test(options.sample) || sample > 1000) {
+          throw new SluiceError(
+            'USAGE',
+            `verify: --sample ${JSON.stringify(options.sample)} is not a count from 0 to 1000.`,
+            { remedy: 'Try: sluice verify --sample 20' },
+          );
+        }
         const { bronze } = openProject(config, log);
         const sources = await loadSources(config.projectDir);
         const view = createProgressView(output);
@@ -32,6 +45,8 @@ export function registerVerify({ program, action }: CommandHost): void {
             maskSecret: config.maskSecret,
             log,
             onProgress: view.onProgress,
+            tables: options.tables,
+            sample,
             signal,
             limits: {
               threads: config.threads,
@@ -46,11 +61,12 @@ export function registerVerify({ program, action }: CommandHost): void {
         });
         output.result(toSnakeCase(report));
         output.line(formatVerifications(report.tables));
-        for (const table of report.tables.filter((candidate) => !candidate.equal))
+        for (const table of report.tables.filter((candidate) => !candidate.equal || candidate.setAside.count > 0))
           output.line(`\n${describeDifferences(table)}`);
+        const aside = report.tables.reduce((sum, table) => sum + table.setAside.count, 0);
         output.line(
           report.equal
-            ? `\nBronze equals Postgres: every table, every row, at ${report.snapshotAt}.`
+            ? `\nBronze equals Postgres: every table, every row${aside === 0 ? '' : ` but ${formatCount(aside)} set aside`}, at ${report.snapshotAt}.`
             : `\nBronze differs from Postgres at ${report.snapshotAt}. Rows written since the last extraction are among this: sluice extract, then verify again.`,
         );
         return report.equal ? 0 : ERROR_CODES.VERIFY_DIFFERENT.exit;
@@ -75,9 +91,15 @@ function describeDifferences(table: TableVerification): string {
     { title: 'missing in bronze', sample: table.missingInBronze },
     { title: 'extra in bronze', sample: table.extraInBronze },
     { title: 'other values', sample: table.different },
+    { title: 'set aside', sample: table.setAside },
   ];
   const lines = kinds
     .filter(({ sample }) => sample.count > 0)
-    .map(({ title, sample }) => `  ${title}: ${formatCount(sample.count)}, e.g. ${sample.keys.join('; ')}`);
+    .map(({ title, sample }) =>
+      [
+        `  ${title}: ${formatCount(sample.count)}`,
+        ...(sample.keys.length > 0 ? [`e.g. ${sample.keys.join('; ')}`] : []),
+      ].join(', '),
+    );
   return [`${table.source}.${table.table}`, ...lines].join('\n');
 }

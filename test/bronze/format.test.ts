@@ -98,7 +98,7 @@ test('rows set aside lie beside their table and stand in the state until a whole
     const key = quarantined?.files[0]?.key ?? '';
     assert.equal(key, 'bronze/app/t/b0/quarantine-00000.ndjson');
     const read = await rowsOf(
-      `select key['id'] as id, key['b "q"'] as b, "column", value, reason from (${quarantineRowsSql([await store.toLocalFile(key)])}) order by 1`,
+      `select key['id'] as id, key['b "q"'] as b, "column", value, reason from (${quarantineRowsSql([{ path: await store.toLocalFile(key), bytes: quarantined?.files[0]?.bytes ?? 0 }])}) order by 1`,
     );
     const { column, value, reason } = odd;
     assert.deepEqual(read, [

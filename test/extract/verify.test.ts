@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
+import { writeQuarantine } from '../../warehouse/core/bronze-quarantine.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
-import { type SourceDefinition, type VerifyReport, verifySource } from '../../warehouse/extract/index.ts';
+import {
+  type SourceDefinition,
+  type VerifyOptions,
+  type VerifyReport,
+  verifySource,
+} from '../../warehouse/extract/index.ts';
 import { log, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
 
 let lake: TestLake;
@@ -14,9 +21,17 @@ after(async () => {
   for (const each of lakes) await each[Symbol.asyncDispose]();
 });
 
-async function verify(source: SourceDefinition): Promise<VerifyReport> {
+async function verify(source: SourceDefinition, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> {
   const state = await lake.bronze.state(['app']);
-  return verifySource({ url: lake.url, sources: [source], state, workDir: lake.dir, version: '0.0.0', log });
+  return verifySource({
+    url: lake.url,
+    sources: [source],
+    state,
+    workDir: lake.dir,
+    version: '0.0.0',
+    log,
+    ...options,
+  });
 }
 
 /** Every type whose text the two sides make by different means, with values where they might part. */
@@ -159,4 +174,96 @@ test('a lake of another source is refused', async () => {
   } finally {
     await other[Symbol.asyncDispose]();
   }
+});
+
+test('rows set aside are named as such, with the reason, until a later commit brings them', async () => {
+  await lake.client.query(
+    "create table app.t (id int, d date, v text, primary key (id, d)); insert into app.t select i, date '2020-01-01' + i, 'v' from generate_series(1, 50) i",
+  );
+  const source = sourceOf({ t: { mode: 'full', key: ['id', 'd'], columns: ['id', 'd', 'v'] } });
+  await lake.run(source);
+  await lake.client.query(
+    "insert into app.t values (100, '2021-01-01', 'new'), (101, '2021-01-01', 'new'); update app.t set v = 'odd' where id = 5",
+  );
+  // What an extraction of these three would commit if v could not hold their values.
+  const state = await lake.bronze.state(['app']);
+  const [known] = state.sources;
+  const first = (await Array.fromAsync(lake.bronze.commits('app')))[0];
+  const entry = first?.tables['t'];
+  if (known?.identity == null || known.snapshot === null || entry === undefined) throw new Error('no commit');
+  const row = (id: string, d: string) => ({ key: { id, d }, column: 'v', value: 'x', reason: 'not representable' });
+  const aside = await writeQuarantine(join(lake.dir, 'aside'), [
+    row('100', '2021-01-01'),
+    row('101', '2021-01-01'),
+    row('5', '2020-01-06'),
+    row('7', '2020-01-08'),
+  ]);
+  await lake.bronze.commit('app', {
+    source: 'app',
+    number: 2,
+    batch: 'aside',
+    identity: known.identity,
+    snapshot: known.snapshot,
+    tables: { t: { ...entry, files: [], replaced: false, quarantined: aside === undefined ? [] : [aside] } },
+  });
+  const [t] = (await verify(source)).tables;
+  assert.deepEqual(
+    [t?.equal, t?.missingInBronze.count, t?.extraInBronze.count, t?.different.count, t?.note],
+    [true, 0, 0, 0, '3 rows set aside'],
+  );
+  assert.deepEqual(t?.setAside, {
+    count: 3,
+    keys: ['id = 100, d = 2021-01-01', 'id = 101, d = 2021-01-01', 'id = 5, d = 2020-01-06'].map(
+      (key) => `${key} (v: not representable)`,
+    ),
+  });
+  // Beside them a real difference is still one, and unequal.
+  await lake.client.query("insert into app.t values (102, '2021-01-01', 'late')");
+  const [later] = (await verify(source)).tables;
+  assert.deepEqual(
+    [later?.equal, later?.missingInBronze.keys, later?.setAside.count],
+    [false, ['id = 102, d = 2021-01-01'], 3],
+  );
+  await lake.run(source);
+  assert.deepEqual((await verify(source)).tables[0]?.setAside.count, 0);
+  await lake.client.query("update app.t set v = 'again' where id in (5, 100)");
+  const [again] = (await verify(source)).tables;
+  assert.deepEqual([again?.equal, again?.different.count, again?.setAside.count], [false, 2, 0], 'brought since');
+});
+
+test('chosen tables and the number of keys named; an unknown table is refused', async () => {
+  await lake.client.query(
+    'create table app.t (id int primary key, b bytea, long text); create table app.u (id int primary key); insert into app.t select i from generate_series(1, 9) i',
+  );
+  const source = sourceOf({
+    t: { mode: 'full', key: ['id'], columns: ['id', 'b', 'long'] },
+    u: { mode: 'full', key: ['id'], columns: ['id'] },
+  });
+  await lake.run(source);
+  await lake.client.query("update app.t set long = repeat('é', 100000) || id, b = decode(repeat('00', 500), 'hex')");
+  const { tables } = await verify(source, { tables: ['app.t'], sample: 7 });
+  assert.deepEqual(
+    tables.map((table) => [table.table, table.different.count, table.different.keys.length]),
+    [['t', 9, 7]],
+  );
+  assert.equal(tables[0]?.different.keys[0], 'id = 1 (b, long)');
+  assert.deepEqual((await verify(source, { sample: 0 })).tables[0]?.different, { count: 9, keys: [] });
+  await lake.run(source);
+  await lake.client.query("update app.t set long = repeat('é', 99999) || 'x' || id where id = 3");
+  assert.deepEqual((await verify(source)).tables[0]?.different, { count: 1, keys: ['id = 3 (long)'] });
+  await assert.rejects(verify(source, { tables: ['app.none'] }), (error: unknown) => isSluiceError(error, 'USAGE'));
+});
+
+test('a table of 1,600 columns is compared, and the column that differs is named', async () => {
+  const names = Array.from({ length: 1600 }, (_, i) => `c${i}`);
+  await lake.client.query(
+    `create table app.wide (${names.map((name, i) => `${name} ${i % 2 === 0 ? 'int' : 'bool'}`).join(', ')}, primary key (c0))`,
+  );
+  await lake.client.query('insert into app.wide (c0, c1599) values (1, true), (2, null)');
+  const source = sourceOf({ wide: { mode: 'full', key: ['c0'], columns: names } });
+  await lake.run(source);
+  assert.equal((await verify(source)).equal, true);
+  await lake.client.query('update app.wide set c1598 = 7 where c0 = 2; delete from app.wide where c0 = 1');
+  const [wide] = (await verify(source)).tables;
+  assert.deepEqual([wide?.different.keys, wide?.extraInBronze.keys], [['c0 = 2 (c1598)'], ['c0 = 1']]);
 });

@@ -72,8 +72,12 @@ export function openBronze({
         for (const file of entry.files) {
           files.push({ commit: file.commit, path: await localPath(store, file.key, file.commit), rows: file.rows });
         }
+        const aside = [];
+        for (const { commit, key, bytes } of entry.quarantined.files)
+          aside.push({ commit, path: await localPath(store, key, commit), bytes });
         const { contract, lastCommit, replacedAt } = entry;
-        tables.push({ source: history.source, table, contract, files, lastCommit, replacedAt });
+        const known = { source: history.source, table, contract, files, lastCommit, replacedAt };
+        tables.push(aside.length === 0 ? known : { ...known, aside });
       }
     }
     return { tables, commits: Object.fromEntries(histories.map((history) => [history.source, history.number])) };

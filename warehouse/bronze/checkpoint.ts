@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { isSluiceError, messageOf } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ListedObject, ObjectStore } from '../core/object-store.ts';
-import { consistency, contract, identity, mode, quarantined, snapshot, watermark } from './commit-format.ts';
+import { consistency, contract, identity, mode, quarantineFile, snapshot, watermark } from './commit-format.ts';
 import { logKey } from './commit-log.ts';
 import type { SourceHistory, TableHistory } from './source-history.ts';
 
@@ -52,7 +52,10 @@ const history = z.strictObject({
       mode,
       consistency,
       snapshot: snapshot.nullable(),
-      quarantined,
+      quarantined: z.strictObject({
+        rows: z.int().nonnegative(),
+        files: z.array(quarantineFile.extend({ commit: z.int().positive() })),
+      }),
       files,
       lastCommit: z.int().nonnegative(),
       replacedAt: z.int().nonnegative(),

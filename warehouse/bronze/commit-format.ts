@@ -45,10 +45,14 @@ const file = z.strictObject({
   keyMax: z.string().nullable(),
 });
 
-export const quarantined = z.strictObject({
-  rows: z.int().nonnegative(),
-  files: z.array(z.strictObject({ key: z.string(), rows: z.int().positive(), bytes: z.int().positive(), sha256 })),
+export const quarantineFile = z.strictObject({
+  key: z.string(),
+  rows: z.int().positive(),
+  bytes: z.int().positive(),
+  sha256,
 });
+
+const quarantined = z.strictObject({ rows: z.int().nonnegative(), files: z.array(quarantineFile) });
 
 export const mode = z.enum(TABLE_MODES);
 export const consistency = z.enum(CONSISTENCIES);

@@ -1,6 +1,6 @@
 import { SluiceError } from '../core/errors.ts';
 import type { Garbage, SweepOptions } from '../core/garbage.ts';
-import type { ListedObject } from '../core/object-store.ts';
+import type { ListedObject, ObjectStore } from '../core/object-store.ts';
 import { checkpointNumber, checkpointPrefix, fitsLog, listCheckpoints } from './checkpoint.ts';
 import { readCommits } from './commit-log.ts';
 
@@ -25,11 +25,11 @@ const OWN_FILE = /^bronze\/[^/]+\/(?!_)[^/]+\/[^/]+\/(?:\d{5}\.parquet|quarantin
 const HANDFUL = 100;
 
 /** Names under bronze/, each found by one listing that begins behind the last. */
-async function* listSources({ list }: SweepOptions['store']): AsyncGenerator<string> {
+async function* listSources(store: ObjectStore): AsyncGenerator<string> {
   let startAfter = 'bronze/';
   for (;;) {
     let source: string | undefined;
-    for await (const { key } of list('bronze/', { startAfter })) {
+    for await (const { key } of store.list('bronze/', { startAfter })) {
       const [, name, rest] = key.split('/');
       startAfter = key;
       if (rest === undefined || name === undefined) continue;

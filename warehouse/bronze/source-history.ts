@@ -34,7 +34,7 @@ export function emptyHistory(source: string): SourceHistory {
 interface GrowingTable {
   table: TableHistory | undefined;
   files: HistoryFile[];
-  aside: QuarantineFile[];
+  aside: (QuarantineFile & { readonly commit: number })[];
 }
 
 /** History with more commits, in order. The history given stays as it is. */
@@ -73,7 +73,7 @@ function addCommit(known: GrowingTable, commit: BronzeCommit, entry: BronzeCommi
   if (entry.replaced) known.files = [];
   if (isWhole) known.aside = [];
   for (const { key, rows, bytes } of entry.files) known.files.push({ commit: commit.number, key, rows, bytes });
-  known.aside.push(...entry.quarantined.files);
+  for (const file of entry.quarantined.files) known.aside.push({ ...file, commit: commit.number });
   const sameContract = before !== undefined && JSON.stringify(before.contract) === JSON.stringify(entry.contract);
   const changed = entry.files.length > 0 || entry.replaced || !sameContract;
   known.table = {

@@ -145,7 +145,10 @@ export interface BronzeTableState {
   /** Snapshot whose rows are all carried: of the last commit that names the table and is no range. A sweep may begin at its xmin. Null when none was. */
   readonly snapshot: SourceSnapshot | null;
   /** Rows set aside, and where: those since the last whole read. A row that two reads met counts twice. */
-  readonly quarantined: Quarantined;
+  readonly quarantined: {
+    readonly rows: number;
+    readonly files: readonly (QuarantineFile & { readonly commit: number })[];
+  };
 }
 
 /** What the log says of a source so far. */

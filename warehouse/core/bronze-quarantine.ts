@@ -39,8 +39,10 @@ export async function writeQuarantine(
 }
 
 /** SELECT over quarantine files: key (a map of texts), column, value, reason and filename. */
-export function quarantineRowsSql(paths: readonly string[]): string {
-  const list = paths.map(quoteLiteral).join(', ');
-  return `select key, "column", value, reason, filename from read_json([${list}], format = 'newline_delimited', filename = true, maximum_object_size = 1073741824,
+export function quarantineRowsSql(files: readonly { readonly path: string; readonly bytes: number }[]): string {
+  const list = files.map(({ path }) => quoteLiteral(path)).join(', ');
+  // DuckDB sets aside memory for the longest line it is told of: no line is longer than its file.
+  const longest = Math.max(1 << 16, ...files.map(({ bytes }) => bytes + 1));
+  return `select key, "column", value, reason, filename from read_json([${list}], format = 'newline_delimited', filename = true, maximum_object_size = ${longest},
     columns = {key: 'map(varchar, varchar)', "column": 'varchar', value: 'varchar', reason: 'varchar'})`;
 }

@@ -48,6 +48,8 @@ export interface BronzeTable {
   readonly contract: TableContract;
   /** Files since the last whole replacement, by commit. Empty when nothing was ever committed for the table. */
   readonly files: readonly { readonly commit: number; readonly path: string; readonly rows: number }[];
+  /** Files of rows set aside since the last whole read; absent when there are none. */
+  readonly aside?: readonly { readonly commit: number; readonly path: string; readonly bytes: number }[];
   /** Number of the last commit that changed this table; 0 when none has. */
   readonly lastCommit: number;
   /** Commit that replaced the table whole (keyless tables), after which earlier rows are void; 0 when none has. */

@@ -3,26 +3,20 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BronzeState } from '../core/bronze-commit.ts';
 import { currentRowsSql } from '../core/bronze-sql.ts';
-import type { BronzeTable, TableContract } from '../core/bronze-table.ts';
+import type { BronzeTable } from '../core/bronze-table.ts';
 import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
-import { mapSystemError } from '../core/errors.ts';
+import { mapSystemError, SluiceError } from '../core/errors.ts';
 import { ignoreProgress } from '../core/progress.ts';
-import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
+import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { duckdbChecksumSql, postgresChecksumSql } from './checksum.ts';
-import { comparableSql } from './column-type.ts';
 import { compareContracts } from './drift.ts';
 import type { ExtractOptions } from './extract-batch.ts';
-import { selectSql } from './read-plan.ts';
-import { createIncoming, readRows } from './read-rows.ts';
 import { openSession, type SourceSession } from './source-session.ts';
 import { checkIdentity, openSnapshot } from './source-snapshot.ts';
+import { type DifferenceSample, findDifferences, NO_DIFFERENCE } from './verify-rows.ts';
 
-/** Rows of one kind of difference: how many, and the keys of at most five (whole rows where the table has no key). */
-export interface DifferenceSample {
-  readonly count: number;
-  readonly keys: readonly string[];
-}
+export type { DifferenceSample } from './verify-rows.ts';
 
 export interface TableVerification {
   readonly source: string;
@@ -36,6 +30,8 @@ export interface TableVerification {
   readonly extraInBronze: DifferenceSample;
   /** Same key, other values; each key is followed by the columns that differ. */
   readonly different: DifferenceSample;
+  /** Rows that differ because a column could not hold them: each key is followed by the column and the reason. They do not make the table unequal. */
+  readonly setAside: DifferenceSample;
   readonly ms: number;
   readonly note?: string;
 }
@@ -47,7 +43,12 @@ export interface VerifyReport {
   readonly tables: readonly TableVerification[];
 }
 
-export type VerifyOptions = Omit<ExtractOptions, 'onSnapshot'>;
+export interface VerifyOptions extends Omit<ExtractOptions, 'onSnapshot' | 'backfill'> {
+  /** Only these tables, as source.table; all when absent. */
+  readonly tables?: readonly string[] | undefined;
+  /** Keys named per kind of difference; 5 when absent. */
+  readonly sample?: number | undefined;
+}
 
 /** Compares bronze with the source at one snapshot: counts and checksums first, and row by row where they differ. Reads only. */
 export async function verifySource(options: VerifyOptions): Promise<VerifyReport> {
@@ -77,10 +78,18 @@ export async function verifySource(options: VerifyOptions): Promise<VerifyReport
           checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
         }
         const tables: TableVerification[] = [];
-        for (const table of open.tables) {
+        for (const table of chooseTables(open.tables, options.tables)) {
+          options.signal?.throwIfAborted();
           const item = `${table.source}.${table.table}`;
           onProgress({ stage: 'verify', item, state: 'started' });
-          const result = await verifyTable(session, db, table, options.state, dir);
+          const result = await verifyTable({
+            session,
+            db,
+            table,
+            state: options.state,
+            dir,
+            sample: options.sample ?? 5,
+          });
           const { sourceRows: rows, ms } = result;
           onProgress({
             stage: 'verify',
@@ -106,15 +115,32 @@ export async function verifySource(options: VerifyOptions): Promise<VerifyReport
   }
 }
 
-const NONE: DifferenceSample = { count: 0, keys: [] };
+/** The tables asked for, in their own order. Throws USAGE for a name that no source has. */
+function chooseTables(tables: readonly CatalogTable[], wanted: readonly string[] | undefined): readonly CatalogTable[] {
+  if (wanted === undefined) return tables;
+  const names = tables.map((table) => `${table.source}.${table.table}`);
+  const unknown = wanted.find((name) => !names.includes(name));
+  if (unknown === undefined) return tables.filter((_, i) => wanted.includes(names[i] ?? ''));
+  throw new SluiceError('USAGE', `verify: there is no table ${unknown}.`, {
+    remedy: `Take one of ${names.join(', ')}.`,
+  });
+}
 
-async function verifyTable(
-  session: SourceSession,
-  db: DuckDb,
-  table: CatalogTable,
-  state: BronzeState,
-  dir: string,
-): Promise<TableVerification> {
+async function verifyTable({
+  session,
+  db,
+  table,
+  state,
+  dir,
+  sample,
+}: {
+  readonly session: SourceSession;
+  readonly db: DuckDb;
+  readonly table: CatalogTable;
+  readonly state: BronzeState;
+  readonly dir: string;
+  readonly sample: number;
+}): Promise<TableVerification> {
   const started = performance.now();
   const { contract } = table;
   const known = state.snapshot.tables.find((other) => other.source === table.source && other.table === table.table);
@@ -126,18 +152,22 @@ async function verifyTable(
     await sourceChecksum(session, table),
     await db.rows<Totals>(duckdbChecksumSql(contract, `(${bronze})`)).then((rows) => rows[0] ?? NOTHING),
   ];
-  const equal = theirs.rows === ours.rows && theirs.checksum === ours.checksum;
-  const differences = equal ? undefined : await findDifferences(session, db, table, bronze, dir);
-  const found =
-    differences === undefined ? 0 : Object.values(differences).reduce((sum, sample) => sum + sample.count, 0);
-  const note =
+  const same = theirs.rows === ours.rows && theirs.checksum === ours.checksum;
+  const differences = same
+    ? undefined
+    : await findDifferences({ session, db, table, known: isVoid ? undefined : known, bronze, dir, sample });
+  const { missingInBronze, extraInBronze, different, setAside } = differences ?? NOTHING_DIFFERS;
+  const unexplained = missingInBronze.count + extraInBronze.count + different.count;
+  const equal = same || (unexplained === 0 && setAside.count > 0);
+  const aside = setAside.count === 0 ? [] : [`${setAside.count} rows set aside`];
+  const notes =
     known === undefined
-      ? 'never extracted'
+      ? ['never extracted']
       : drift?.kind === 'mask'
-        ? `not extracted since: ${drift.why}`
-        : !equal && found === 0
-          ? 'the checksums differ although every row compares equal as copied'
-          : undefined;
+        ? [`not extracted since: ${drift.why}`]
+        : !equal && unexplained === 0
+          ? ['the checksums differ although every row compares equal']
+          : aside;
   return {
     source: table.source,
     table: table.table,
@@ -146,14 +176,21 @@ async function verifyTable(
     bronzeRows: Number(ours.rows),
     sourceChecksum: theirs.checksum,
     bronzeChecksum: ours.checksum,
-    missingInBronze: NONE,
-    extraInBronze: NONE,
-    different: NONE,
-    ...differences,
+    missingInBronze,
+    extraInBronze,
+    different,
+    setAside,
     ms: performance.now() - started,
-    ...(note === undefined ? {} : { note }),
+    ...(notes.length === 0 ? {} : { note: notes.join(', ') }),
   };
 }
+
+const NOTHING_DIFFERS = {
+  missingInBronze: NO_DIFFERENCE,
+  extraInBronze: NO_DIFFERENCE,
+  different: NO_DIFFERENCE,
+  setAside: NO_DIFFERENCE,
+} as const;
 
 interface Totals {
   readonly rows: string;
@@ -162,10 +199,7 @@ interface Totals {
 const NOTHING: Totals = { rows: '0', checksum: '0' };
 
 async function sourceChecksum(session: SourceSession, table: CatalogTable): Promise<Totals> {
-  const masked = table.contract.columns.map(({ name, mask }, i) => {
-    const own = quoteIdentifier(name);
-    return mask === undefined ? own : `${table.columns[i]?.select} as ${own}`;
-  });
+  const masked = table.select.map((sql, i) => `${sql} as ${quoteIdentifier(table.contract.columns[i]?.name ?? '')}`);
   await session.rows('set local extra_float_digits = 0');
   const [row] = await session.rows<Totals>(
     postgresChecksumSql(table.contract, `(select ${masked.join(', ')} from ${quotePath(table.schema, table.table)}) t`),
@@ -177,82 +211,4 @@ async function sourceChecksum(session: SourceSession, table: CatalogTable): Prom
 function neverCommitted(table: CatalogTable): BronzeTable {
   const { source, contract } = table;
   return { source, table: table.table, contract, files: [], lastCommit: 0, replacedAt: 0 };
-}
-
-type Differences = Pick<TableVerification, 'missingInBronze' | 'extraInBronze' | 'different'>;
-
-async function findDifferences(
-  session: SourceSession,
-  db: DuckDb,
-  table: CatalogTable,
-  bronzeSql: string,
-  dir: string,
-): Promise<Differences> {
-  const { contract } = table;
-  const whole = selectSql(table, { how: 'whole', before: null });
-  const { files } = await readRows({ session, table, selectSql: whole, dir, prefix: table.oid, meta: null });
-  await createIncoming(db, contract.columns, files);
-  await db.run(`create or replace table bronze_rows as ${bronzeSql}`);
-  if (contract.key.length === 0) {
-    return {
-      missingInBronze: await sample(
-        db,
-        `select ${rowText(contract)} as key from (${bagMinus(contract, 'incoming', 'bronze_rows')})`,
-      ),
-      extraInBronze: await sample(
-        db,
-        `select ${rowText(contract)} as key from (${bagMinus(contract, 'bronze_rows', 'incoming')})`,
-      ),
-      different: NONE,
-    };
-  }
-  const on = contract.key.map((name) => `i.${quoteIdentifier(name)} = b.${quoteIdentifier(name)}`).join(' and ');
-  const changed = contract.columns.map((column) => {
-    const [now, then] = ['i', 'b'].map((side) =>
-      comparableSql(`${side}.${quoteIdentifier(column.name)}`, column.duckdbType),
-    );
-    return `case when ${now} is distinct from ${then} then ${quoteLiteral(column.name)} end`;
-  });
-  const columnsSql = `list_filter([${changed.join(', ')}], c -> c is not null)`;
-  return {
-    missingInBronze: await sample(
-      db,
-      `select ${keyText(contract, 'i')} as key from incoming i anti join bronze_rows b on ${on}`,
-    ),
-    extraInBronze: await sample(
-      db,
-      `select ${keyText(contract, 'b')} as key from bronze_rows b anti join incoming i on ${on}`,
-    ),
-    different: await sample(
-      db,
-      `select ${keyText(contract, 'i')} || ' (' || array_to_string(${columnsSql}, ', ') || ')' as key
-         from incoming i join bronze_rows b on ${on} where len(${columnsSql}) > 0`,
-    ),
-  };
-}
-
-async function sample(db: DuckDb, sql: string): Promise<DifferenceSample> {
-  const [row] = await db.rows<{ n: bigint; keys: string[] | null }>(
-    `select count(*) as n, min(key, 5) as keys from (${sql})`,
-  );
-  return { count: Number(row?.n ?? 0n), keys: row?.keys ?? [] };
-}
-
-function keyText(contract: TableContract, side: string): string {
-  return contract.key
-    .map((name) => `${quoteLiteral(`${name} = `)} || coalesce(${side}.${quoteIdentifier(name)}::varchar, 'NULL')`)
-    .join(" || ', ' || ");
-}
-
-function rowText(contract: TableContract): string {
-  return contract.columns
-    .map(
-      (column) => `${quoteLiteral(`${column.name} = `)} || coalesce(${quoteIdentifier(column.name)}::varchar, 'NULL')`,
-    )
-    .join(" || ', ' || ");
-}
-
-function bagMinus(contract: TableContract, left: string, right: string): string {
-  const names = contract.columns.map((column) => quoteIdentifier(column.name)).join(', ');
-  return `select ${names} from ${left} except all select ${names} from ${right}`;
 }

@@ -1,2 +1,2 @@
-export { openReleases, type ReleaseDraft, type Releases, type ReleasesOptions } from './releases.ts';
 export { sweepReleases } from './janitor.ts';
+export { openReleases, type ReleaseDraft, type Releases, type ReleasesOptions } from './releases.ts';
