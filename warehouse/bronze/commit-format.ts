@@ -14,7 +14,7 @@ const contract = z.strictObject({
       postgresType: z.string(),
       duckdbType: z.string(),
       nullable: z.boolean(),
-      policy: z.literal('error'),
+      policy: z.enum(['error', 'quarantine', 'text']),
       mask: z.string().optional(),
     }),
   ),

@@ -11,7 +11,7 @@ export interface ColumnContract {
   readonly duckdbType: string;
   readonly nullable: boolean;
   /** What happens to a value the type cannot hold. */
-  readonly policy: 'error';
+  readonly policy: 'error' | 'quarantine' | 'text';
   /** Absent: the value itself. drop: always NULL. hash:<id>: a keyed hash; the id tells secrets apart. */
   readonly mask?: string | undefined;
 }

@@ -20,6 +20,12 @@ export interface TableDefinition {
    * drop: NULL in every row, so that the column is still there to be named; a key column cannot be dropped.
    */
   readonly mask?: Readonly<Record<string, 'hash' | 'drop'>>;
+  /**
+   * What happens to a value that a column's type in Parquet cannot hold (NaN in numeric(14,2), a timestamp after the year 294247, an array of
+   * two dimensions). error: the run stops and names it (the default). quarantine: its row is left out and reported. text: the whole column is
+   * carried as the text Postgres prints.
+   */
+  readonly unrepresentable?: Readonly<Record<string, 'error' | 'quarantine' | 'text'>>;
   readonly description?: string;
 }
 
