@@ -1,4 +1,4 @@
-import { CODEC, type Chunk, PAGE_TYPE } from './chunk.ts';
+import { type CODEC, type Chunk, PAGE_TYPE } from './chunk.ts';
 import { type Encoding, ENCODING } from './pages.ts';
 import type { Leaf, ParquetColumn } from './parquet-type.ts';
 import { physicalOf, writeSchema } from './schema.ts';

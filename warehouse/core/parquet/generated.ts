@@ -139,7 +139,7 @@ function encodeSequence(first: bigint, rows: number): Uint8Array {
   const zigzag = BigInt.asUintN(64, (first << 1n) ^ (first >> 63n));
   const head = [BLOCK, MINIBLOCKS, rows].flatMap((value) => varint(BigInt(value)));
   const blocks = Math.ceil((rows - 1) / BLOCK);
-  const block = [2, ...new Array<number>(MINIBLOCKS).fill(0)];
+  const block = [2, ...Array.from({ length: MINIBLOCKS }, () => 0)];
   const body = Buffer.alloc(blocks * block.length, Uint8Array.from(block));
   return Buffer.concat([Uint8Array.from([...head, ...varint(zigzag)]), body]);
 }

@@ -34,14 +34,14 @@ export interface ParquetWriterOptions {
   readonly columns: readonly ParquetColumn[];
   /** Columns behind the others whose values nobody sends. */
   readonly generated: readonly GeneratedColumn[];
-  /** Of zstd; default 1. */
+  /** Of zstd; default 3. */
   readonly compressionLevel?: number;
   /** Where pages end; default 20,480 rows or about 1 MB. */
   readonly pageLimit?: PageLimit;
 }
 
 const PAGE_LIMIT: PageLimit = { rows: 20_480, bytes: 1 << 20 };
-const COMPRESSION_LEVEL = 1;
+const COMPRESSION_LEVEL = 3;
 /** Row groups for which a leaf is stored as it is after one that zstd could not make smaller: random values stay random. */
 const UNTRIED_GROUPS = 16;
 /** A chunk smaller than this says nothing of what comes. */
@@ -63,6 +63,20 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
   let rows = 0;
   let tail: Promise<void> = output.write([Buffer.from('PAR1', 'latin1')]);
   tail.catch(() => undefined);
+
+  /** A group that cannot be encoded spoils the file. */
+  function encodeGroup(group: RowGroup): LeafPages[] {
+    try {
+      return [
+        ...group.leaves.map((buffer) => encodeGiven(buffer, group.rows, limit)),
+        ...generators.map((generator) => generator.next(group.rows)),
+      ];
+    } catch (error) {
+      tail = Promise.all([tail, Promise.reject(error)]).then(() => undefined);
+      tail.catch(() => undefined);
+      throw error;
+    }
+  }
 
   async function compressLeaf(leaf: Leaf, index: number, pages: LeafPages): Promise<Chunk> {
     const tries = (untried[index] as number) === 0;
@@ -90,10 +104,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
         throw new Error(`a row group of ${group.leaves.length} leaves for a file of ${given}`);
       }
       const groupRows = group.rows;
-      const pages = [
-        ...group.leaves.map((buffer) => encodeGiven(buffer, groupRows, limit)),
-        ...generators.map((generator) => generator.next(groupRows)),
-      ];
+      const pages = encodeGroup(group);
       rows += groupRows;
       const chunks = Promise.all(
         pages.map((leafPages, index) => compressLeaf(leaves[index] as Leaf, index, leafPages)),
@@ -104,16 +115,13 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
       await written;
     },
     async close() {
-      await tail.catch(() => undefined);
-      const failed = await tail.then(
-        () => undefined,
-        (error: unknown) => ({ error }),
-      );
-      if (failed !== undefined) {
+      try {
+        await tail;
+        await output.write(makeFooter(columns, leaves, groups, output.position));
+      } catch (error) {
         await output.close().catch(() => undefined);
-        throw failed.error;
+        throw error;
       }
-      await output.write(makeFooter(columns, leaves, groups, output.position));
       return { rows, ...(await output.close()) };
     },
     async abort() {

@@ -1,4 +1,4 @@
-import type { ScalarType } from './parquet-type.ts';
+import { type ScalarType, wordsOf } from './parquet-type.ts';
 import { type Bounds, orderOf } from './value-order.ts';
 
 /** Least and greatest values as the file states them, of a page and of a chunk. */
@@ -20,37 +20,16 @@ export type Extent = Range | 'nothing' | 'unbounded';
 /** The extent of values whose bounds lie in memory. */
 export function extentOf(type: ScalarType, view: DataView, bounds: Bounds | undefined): Extent {
   if (bounds === undefined) return 'nothing';
-  switch (type.kind) {
-    case 'string':
-    case 'json':
-    case 'bytes': {
-      const min = cutBytes(view, bounds.min, type.kind !== 'bytes');
-      const max = cutBytes(view, bounds.max, type.kind !== 'bytes');
-      if (min === undefined || max === undefined) return 'unbounded';
-      const raised = max.exact ? max.bytes : raise(max.bytes, type.kind !== 'bytes');
-      if (raised === undefined) return 'unbounded';
-      return { min: min.bytes, max: raised, minExact: min.exact, maxExact: max.exact };
-    }
-    case 'float':
-    case 'double': {
-      const bytes = type.kind === 'float' ? 4 : 8;
-      const min = copy(view, bounds.min, bytes);
-      const max = copy(view, bounds.max, bytes);
-      // Zeros compare equal: the least one has to be the negative one.
-      if (isZero(min)) min[bytes - 1] = 0x80;
-      if (isZero(max)) max[bytes - 1] = 0;
-      return { min, max, minExact: true, maxExact: true };
-    }
-    default: {
-      const bytes = type.kind === 'boolean' ? 1 : bytesOf(type);
-      return {
-        min: copy(view, bounds.min, bytes),
-        max: copy(view, bounds.max, bytes),
-        minExact: true,
-        maxExact: true,
-      };
-    }
+  if (isOfAnyLength(type)) return cutExtent(view, bounds, type.kind !== 'bytes');
+  const bytes = type.kind === 'boolean' ? 1 : wordsOf(type) * 4;
+  const min = copy(view, bounds.min, bytes);
+  const max = copy(view, bounds.max, bytes);
+  if (type.kind === 'float' || type.kind === 'double') {
+    // Zeros compare equal: the least one has to be the negative one.
+    if (isZero(min)) min[bytes - 1] = 0x80;
+    if (isZero(max)) max[bytes - 1] = 0;
   }
+  return { min, max, minExact: true, maxExact: true };
 }
 
 /** The extent of a chunk, from those of its pages. */
@@ -93,33 +72,21 @@ export function boundaryOrder(type: ScalarType, extents: readonly Extent[]): 0 |
 
 function encodedOrder(type: ScalarType): (a: Uint8Array, b: Uint8Array) => number {
   const order = orderOf(type);
-  if (order.find === undefined || type.kind === 'boolean') return Buffer.compare;
+  if (isOfAnyLength(type) || type.kind === 'boolean') return (a, b) => Buffer.compare(a, b);
   return (a, b) => order.compare(new DataView(a.buffer, a.byteOffset), 0, new DataView(b.buffer, b.byteOffset), 0);
 }
 
-function bytesOf(type: Exclude<ScalarType, { readonly kind: 'string' | 'json' | 'bytes' }>): number {
-  switch (type.kind) {
-    case 'boolean':
-    case 'int16':
-    case 'int32':
-    case 'uint32':
-    case 'date':
-    case 'float':
-      return 4;
-    case 'int64':
-    case 'uint64':
-    case 'time':
-    case 'timestamp':
-    case 'double':
-      return 8;
-    case 'uuid':
-      return 16;
-    case 'decimal':
-      if (type.precision <= 9) return 4;
-      return type.precision <= 18 ? 8 : 16;
-    default:
-      throw new Error(`no such type: ${JSON.stringify(type satisfies never)}`);
-  }
+function isOfAnyLength(type: ScalarType): boolean {
+  return wordsOf(type) === 0;
+}
+
+function cutExtent(view: DataView, bounds: Bounds, text: boolean): Extent {
+  const min = cutBytes(view, bounds.min, text);
+  const max = cutBytes(view, bounds.max, text);
+  if (min === undefined || max === undefined) return 'unbounded';
+  const upper = max.exact ? max.bytes : raise(max.bytes, text);
+  if (upper === undefined) return 'unbounded';
+  return { min: min.bytes, max: upper, minExact: min.exact, maxExact: max.exact };
 }
 
 function copy(view: DataView, at: number, bytes: number): Uint8Array {
@@ -155,7 +122,7 @@ function raise(bytes: Uint8Array, text: boolean): Uint8Array | undefined {
   }
   let characters: string[];
   try {
-    characters = [...new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)];
+    characters = Array.from(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
     return undefined;
   }
