@@ -29,7 +29,8 @@ export interface TableDefinition {
    */
   readonly mask?: Readonly<Record<string, 'hash' | 'drop'>>;
   /**
-   * What becomes of a value that its column's type in the lake cannot hold, such as NaN in numeric(14,2). error (the default): the run stops.
+   * What becomes of a value that its column's type in the lake cannot hold, such as NaN in numeric(14,2), a timestamp
+   * after the year 294247 or an array of two dimensions. error (the default): the run stops.
    * quarantine: the row is set aside with its key, the value and the reason. text: the column is carried as the text Postgres prints.
    */
   readonly unrepresentable?: Readonly<Record<string, 'error' | 'quarantine' | 'text'>>;

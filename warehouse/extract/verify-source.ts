@@ -7,14 +7,14 @@ import type { BronzeTable } from '../core/bronze-table.ts';
 import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
 import { mapSystemError, SluiceError } from '../core/errors.ts';
 import { ignoreProgress } from '../core/progress.ts';
-import { quoteIdentifier, quotePath } from '../core/quote.ts';
+import { quotePath } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { duckdbChecksumSql, postgresChecksumSql } from './checksum.ts';
 import { compareContracts } from './drift.ts';
 import type { ExtractOptions } from './extract-batch.ts';
 import { openSession, type SourceSession } from './source-session.ts';
 import { checkIdentity, openSnapshot } from './source-snapshot.ts';
-import { type DifferenceSample, findDifferences, NO_DIFFERENCE } from './verify-rows.ts';
+import { type DifferenceSample, findDifferences, maskedColumnsSql, NO_DIFFERENCE } from './verify-rows.ts';
 
 export type { DifferenceSample } from './verify-rows.ts';
 
@@ -199,7 +199,7 @@ interface Totals {
 const NOTHING: Totals = { rows: '0', checksum: '0' };
 
 async function sourceChecksum(session: SourceSession, table: CatalogTable): Promise<Totals> {
-  const masked = table.select.map((sql, i) => `${sql} as ${quoteIdentifier(table.contract.columns[i]?.name ?? '')}`);
+  const masked = maskedColumnsSql(table);
   await session.rows('set local extra_float_digits = 0');
   const [row] = await session.rows<Totals>(
     postgresChecksumSql(table.contract, `(select ${masked.join(', ')} from ${quotePath(table.schema, table.table)}) t`),

@@ -302,7 +302,7 @@ test('a property: random rows of every type are what Postgres says they are', as
     ['jsonb', fc.json({ maxDepth: 2 }).filter((json) => !json.includes('\\u0000') && !/\\ud[89a-f]/i.test(json))],
     ['mood', fc.constantFrom('so, so', 'ok')],
     ['int4[]', list(fc.integer().map(String))],
-    ['text[]', list(text.filter((value) => !/[\u0001-\u001f]/.test(value)))],
+    ['text[]', list(text)],
     ['numeric(30,3)[]', list(decimal(30, 3))],
   ];
   const row = fc.tuple(...columns.map(([, arbitrary]) => fc.option(arbitrary, { nil: null, freq: 6 })));

@@ -1,5 +1,5 @@
-import { type CODEC, type Chunk, PAGE_TYPE } from './chunk.ts';
-import { type Encoding, ENCODING } from './pages.ts';
+import { type Chunk, type CODEC, PAGE_TYPE } from './chunk.ts';
+import { ENCODING, type Encoding } from './pages.ts';
 import type { Leaf, ParquetColumn } from './parquet-type.ts';
 import { physicalOf, writeSchema } from './schema.ts';
 import { boundaryOrder, type Extent } from './statistics.ts';

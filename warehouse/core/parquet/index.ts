@@ -1,6 +1,7 @@
 /** Our own Parquet encoder: columns in memory in, a file out. */
-export { DICTIONARY_MAX_BYTES, DICTIONARY_MAX_ENTRIES, DICTIONARY_SLOTS, SLACK } from './leaf-buffer.ts';
+
 export type { LeafBuffer, RowGroup } from './leaf-buffer.ts';
+export { DICTIONARY_MAX_BYTES, DICTIONARY_MAX_ENTRIES, DICTIONARY_SLOTS, SLACK } from './leaf-buffer.ts';
 export {
   createLeafBuffer,
   ensureBytes,
@@ -10,7 +11,7 @@ export {
   makeRowGroup,
   reset,
 } from './leaf-buffer-memory.ts';
-export { createParquetWriter } from './parquet-writer.ts';
-export type { ParquetFile, ParquetWriter, ParquetWriterOptions } from './parquet-writer.ts';
-export { leavesOf, wordsOf } from './parquet-type.ts';
 export type { GeneratedColumn, Leaf, ParquetColumn, ParquetType, ScalarType } from './parquet-type.ts';
+export { leavesOf, wordsOf } from './parquet-type.ts';
+export type { ParquetFile, ParquetWriter, ParquetWriterOptions } from './parquet-writer.ts';
+export { createParquetWriter } from './parquet-writer.ts';

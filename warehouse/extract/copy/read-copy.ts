@@ -5,6 +5,7 @@ import type { SourceSession } from '../source-session.ts';
 import type { CarriedColumn } from './carried-as.ts';
 import { COPY_LIMITS, type CopyLimits, createCopyDecoder } from './copy-decoder.ts';
 import type { QuarantinedRow } from './misfit.ts';
+import type { WireType } from './wire-type.ts';
 
 export interface ReadCopyOptions {
   readonly session: Pick<SourceSession, 'client' | 'mapError'>;
@@ -39,9 +40,12 @@ export interface ReadCopyResult {
  */
 export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult> {
   const { session, signal, onProgress } = options;
-  signal?.throwIfAborted();
   const decoder = createCopyDecoder({ ...options, limits: { ...COPY_LIMITS, ...options.limits } });
-  const stream = session.client.query(copyTo(`copy (${options.selectSql}) to stdout (format binary, encoding 'UTF8')`));
+  // A server that knows no encoding would refuse a text that is no UTF-8 without saying where; raw, its decoder finds it.
+  const isRaw = options.columns.some(({ wire }) => isUnchecked(wire));
+  if (isRaw) await setEncoding(session, 'SQL_ASCII');
+  signal?.throwIfAborted();
+  const stream = session.client.query(copyTo(`copy (${options.selectSql}) to stdout (format binary)`));
   // The loop below sees every error; one that comes after it has no listener else.
   stream.on('error', () => undefined);
   const stop = (error: unknown): void => void stream.destroy(error instanceof Error ? error : new Error(String(error)));
@@ -77,7 +81,21 @@ export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult
   } finally {
     signal?.removeEventListener('abort', abort);
   }
+  if (isRaw) await setEncoding(session, 'UTF8');
   return { rows: decoder.rows() - decoder.quarantined(), quarantined: decoder.quarantined(), bytes };
+}
+
+function isUnchecked(wire: WireType): boolean {
+  const scalar = wire.kind === 'list' ? wire.element : wire;
+  return scalar.kind === 'text' && scalar.checked;
+}
+
+async function setEncoding(session: ReadCopyOptions['session'], encoding: string): Promise<void> {
+  try {
+    await session.client.query(`set client_encoding = '${encoding}'`);
+  } catch (error) {
+    throw session.mapError(error);
+  }
 }
 
 interface Flight {
