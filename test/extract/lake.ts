@@ -29,8 +29,8 @@ export interface TestLake extends AsyncDisposable {
   /** Extracts and commits; outcomes by table. */
   run(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<RunResult>;
   extract(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<ExtractedBatch>;
-  /** Another session on the same database, closed at the end. */
-  connect(): Promise<pg.Client>;
+  /** Another session on the same database, or on another of its server, closed at the end. */
+  connect(database?: string): Promise<pg.Client>;
   table(source: string, table: string): Promise<BronzeTable>;
   /** Current rows as texts, ordered. */
   rows(table: string, order?: string): Promise<Record<string, unknown>[]>;
@@ -49,8 +49,10 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
   const database = given ?? (await testDatabase());
   const dir = await mkdtemp(join(tmpdir(), 'sluice-extract-'));
   const clients: pg.Client[] = [];
-  const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: database.url });
+  const connect = async (name?: string): Promise<pg.Client> => {
+    const url = new URL(database.url);
+    if (name !== undefined) url.pathname = `/${name}`;
+    const client = new pg.Client({ connectionString: url.href });
     client.on('error', () => undefined);
     await client.connect();
     clients.push(client);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { type TableDefinition, verifySource } from '../../../warehouse/extract/index.ts';
 import { log, sourceOf, type TestLake, testLake, touchedTableSql } from '../lake.ts';
+import { sawTheSame, sweptSql, whyNoSweep } from '../../../warehouse/extract/xmin-sweep.ts';
 import { bronzeRows, runAndCompare, sourceRows } from './same.ts';
 
 /** Cursors that prove nothing: rows are found by the transaction that wrote them. And changes that no row shows. */
@@ -203,4 +204,22 @@ test('B17: rows deleted in Postgres stay with a cursor; verify names them, and a
   const carried = await lake.run(source, { backfill: { table: 't', maxRows: 1000, range: {} } });
   assert.equal(carried.tables['t']?.deleted, 2);
   assert.deepEqual(await bronzeRows(lake, 't'), await sourceRows(lake.client, 't'));
+});
+
+test('a mark is not swept from when it is too far back, of another history, or ahead of the server', () => {
+  const mark = { snapshot: '4294967290:4294967295:4294967291', proof: 'p' };
+  const why = (now: string, proof = 'p'): string | null => whyNoSweep(mark, { proof }, now);
+  assert.equal(why('4294967290:4294967295:4294967291'), null);
+  assert.equal(why('6294967290:6294967290:'), null);
+  assert.match(why('6294967291:6294967291:') ?? '', /transactions ago/);
+  assert.match(why('4294967290:4294967294:') ?? '', /went back/);
+  assert.match(why('4294967290:4294967295:', 'q') ?? '', /server changed/);
+  assert.match(whyNoSweep(mark, { why: 'unreadable' }, '1:1:') ?? '', /unreadable/);
+  assert.match(whyNoSweep(undefined, { proof: 'p' }, '1:1:') ?? '', /no snapshot/);
+  assert.equal(sweptSql({ snapshot: '8589934592:8589934600:', proof: 'p' }), "age(xmin) between 1 and age('0'::xid)");
+  assert.deepEqual(
+    [sawTheSame('5:9:6', '5:9:6', false), sawTheSame('5:9:6', '5:9:', false), sawTheSame('5:9:', '5:9:', true)],
+    [true, false, false],
+  );
+  assert.equal(sawTheSame('9:9:', '9:9:', true), true);
 });
