@@ -127,16 +127,16 @@ async function checkSource({ config, log, bronze }: Project): Promise<Omit<Findi
   if (found.unprovable !== null) {
     return {
       status: 'warn',
-      detail: `${detail}; cursor tables are read whole: ${found.unprovable}`,
+      detail: `${detail}; cursor tables are scanned for rows of new transactions: ${found.unprovable}`,
       remedy:
         'grant pg_read_all_stats to the role, so that it sees running transactions, where that is what is missing.',
     };
   }
-  const whole = found.tables.filter((table) => table.wholeBecause !== null);
-  if (whole.length === 0) return { status: 'ok', detail };
+  const swept = found.tables.filter((table) => table.unprovenBecause !== null);
+  if (swept.length === 0) return { status: 'ok', detail };
   return {
     status: 'warn',
-    detail: `${detail}\nread whole each time: ${whole.map((table) => `${table.source}.${table.table} (${table.wholeBecause ?? ''})`).join(', ')}`,
+    detail: `${detail}\nscanned for rows of new transactions, not read by their cursor: ${swept.map((table) => `${table.source}.${table.table} (${table.unprovenBecause ?? ''})`).join(', ')}`,
     remedy:
       'Correct, only slower: add a trigger that sets the cursor column from now() before insert or update, or choose mode full.',
   };

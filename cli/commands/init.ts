@@ -124,7 +124,9 @@ async function initFrom(
   for (const source of sources) printSource(output, source);
   printPersonal(output, sources);
   if (survey.unprovable !== null && sources.some((source) => source.tables.some((table) => table.mode === 'cursor'))) {
-    output.line(`\nUntil that is mended, cursor tables are read whole: ${survey.unprovable}.`);
+    output.line(
+      `\nUntil that is mended, each run scans cursor tables for rows of new transactions: ${survey.unprovable}.`,
+    );
   }
   output.line(
     `\nWrote ${files.map((file) => file.path).join(', ')}${environment ? ', and .env with the URL and a secret for masks' : ''}.`,

@@ -239,6 +239,11 @@ test('a table without a key, and one whose key has no common order, are read who
       (error) => isSluiceError(error, 'USAGE') && /order/.test(error.message),
     );
     await assert.rejects(backfill(lake, source, 'bag', { from: 'a' }), (error) => isSluiceError(error, 'USAGE'));
+    await assert.rejects(
+      backfill(lake, source, 'bag', { by: 'column', column: 'v', from: '3' }),
+      (error) => isSluiceError(error, 'USAGE') && /has no key/.test(error.message),
+    );
+    assert.equal((await lake.rows('bag')).length, 4, 'what lies outside a range is not thrown away');
   } finally {
     await lake[Symbol.asyncDispose]();
   }

@@ -22,7 +22,7 @@ const cursor = (...columns: string[]): TableDefinition => ({
   cursor: { column: 'updated_at', setBy: 'database' },
 });
 
-test('a listed column that Postgres lost stops the run and is named', async () => {
+test('B13: a listed column that Postgres lost or renamed stops the run and is named', async () => {
   await lake.client.query(`create table app.t (id int primary key, v text); insert into app.t values (1, 'a')`);
   await lake.run(sourceOf({ t: full('id', 'v') }));
   await lake.client.query('alter table app.t rename v to w');
@@ -40,7 +40,7 @@ test('a table that Postgres lost stops the run and is named', async () => {
   );
 });
 
-test('a new column is carried for every row whose value is not NULL; history lacks it', async () => {
+test('B13: a new column is carried for every row whose value is not NULL; history lacks it', async () => {
   for (const [table, definition, ddl] of [
     ['f', full, 'create table app.f (id int primary key, v text)'],
     ['c', cursor, touchedTableSql('c', 'id int primary key, v text')],
@@ -89,7 +89,7 @@ const WIDENINGS: readonly (readonly [string, string, string, string])[] = [
   ['float4', 'float8', '0.1', '0.1'],
 ];
 for (const [from, to, old, grown] of WIDENINGS) {
-  test(`${from} may become ${to}: old files and new are one column`, async () => {
+  test(`B13: ${from} may become ${to}: old files and new are one column`, async () => {
     await lake.client.query(
       `create table app.t (id int primary key, v ${from}); insert into app.t values (1, '${old}'), (2, '${old}')`,
     );
@@ -112,13 +112,14 @@ const CHANGES: readonly (readonly [string, string, string])[] = [
   ['int8', 'int4', 'v::int4'],
   ['text', 'int4', 'v::int4'],
   ['int4', 'text', 'v::text'],
+  ['int8', 'text', 'v::text'],
   ['numeric(10,2)', 'numeric(10,4)', 'v'],
   ['numeric(10,2)', 'numeric', 'v'],
   ['timestamp', 'timestamptz', 'v'],
   ['date', 'timestamp', 'v'],
 ];
 for (const [from, to, using] of CHANGES) {
-  test(`${from} that became ${to} stops the run`, async () => {
+  test(`B13: ${from} that became ${to} stops the run`, async () => {
     await lake.client.query(`create table app.t (id int primary key, v ${from})`);
     const source = sourceOf({ t: full('id', 'v') });
     await lake.run(source);
@@ -166,7 +167,7 @@ test('a table may change its mode and back', async () => {
   assert.deepEqual(hows, ['whole', 'whole', 'cursor', 'whole', 'whole']);
 });
 
-test('a table rewritten, truncated or replaced while the snapshot is taken is never read as empty', async () => {
+test('B13: a table rewritten, truncated or replaced while the snapshot is taken is never read as empty', async () => {
   await lake.client.query(
     `create table app.t (id int primary key, v int); insert into app.t select i, i from generate_series(1, 100) i`,
   );

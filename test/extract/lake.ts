@@ -28,9 +28,11 @@ export interface TestLake extends AsyncDisposable {
   readonly client: pg.Client;
   /** Extracts and commits; outcomes by table. */
   run(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<RunResult>;
+  /** Runs until no row of the table is sent: transactions of other databases of the server, too, hold a sweep's mark back for a while. */
+  runUntilIdle(source: SourceDefinition, table: string): Promise<RunResult>;
   extract(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<ExtractedBatch>;
-  /** Another session on the same database, closed at the end. */
-  connect(): Promise<pg.Client>;
+  /** Another session on the same database, or on another of its server, closed at the end. */
+  connect(database?: string): Promise<pg.Client>;
   table(source: string, table: string): Promise<BronzeTable>;
   /** Current rows as texts, ordered. */
   rows(table: string, order?: string): Promise<Record<string, unknown>[]>;
@@ -49,8 +51,10 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
   const database = given ?? (await testDatabase());
   const dir = await mkdtemp(join(tmpdir(), 'sluice-extract-'));
   const clients: pg.Client[] = [];
-  const connect = async (): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: database.url });
+  const connect = async (name?: string): Promise<pg.Client> => {
+    const url = new URL(database.url);
+    if (name !== undefined) url.pathname = `/${name}`;
+    const client = new pg.Client({ connectionString: url.href });
     client.on('error', () => undefined);
     await client.connect();
     clients.push(client);
@@ -76,6 +80,12 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
     if (found === undefined) throw new Error(`bronze.${source}.${name} does not exist`);
     return found;
   };
+  const run: TestLake['run'] = async (source, options) => {
+    const batch = await extract(source, options);
+    for (const draft of batch.drafts) await bronze.commit(draft.source, draft);
+    await rm(batch.dir, { recursive: true, force: true });
+    return { batch, tables: Object.fromEntries(batch.tables.map((outcome) => [outcome.table, outcome])) };
+  };
   return {
     url: database.url,
     dir,
@@ -85,11 +95,13 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
     connect,
     extract,
     table,
-    run: async (source, options) => {
-      const batch = await extract(source, options);
-      for (const draft of batch.drafts) await bronze.commit(draft.source, draft);
-      await rm(batch.dir, { recursive: true, force: true });
-      return { batch, tables: Object.fromEntries(batch.tables.map((outcome) => [outcome.table, outcome])) };
+    run,
+    runUntilIdle: async (source, name) => {
+      for (;;) {
+        const result = await run(source);
+        if (result.tables[name]?.rowsRead === 0) return result;
+        await client.query('select pg_sleep(0.05)');
+      }
     },
     rows: async (name, order = 'all') =>
       query(

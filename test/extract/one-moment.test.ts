@@ -41,7 +41,7 @@ async function sums(): Promise<Record<string, unknown>> {
   return row ?? {};
 }
 
-test('a total across tables and every foreign key hold after each run under load', async () => {
+test('B8 B5: a total across tables and every foreign key hold after each run under load', async () => {
   const load = { running: true, transactions: 0 };
   const worker = async (seed: number): Promise<void> => {
     const client = new pg.Client({ connectionString: lake.url });
@@ -84,7 +84,7 @@ test('a total across tables and every foreign key hold after each run under load
   assert.equal(left?.['n'], rows[0]?.n);
 });
 
-test('a read sees its snapshot although every row is rewritten while it runs', async () => {
+test('B7: a read sees its snapshot although every row is rewritten while it runs', async () => {
   const other = await lake.connect();
   let expected: { n: string; sum: string } | undefined;
   await lake.run(source, {

@@ -44,14 +44,18 @@ export async function planSlice(
   { range, maxRows }: BackfillOptions,
 ): Promise<BackfillSlice> {
   const isBounded = range.from !== undefined || range.to !== undefined;
-  const column = findColumn(table, range);
+  // Without a key what is read replaces the table: a range would throw the rest away.
+  const column = table.contract.key.length === 0 ? undefined : findColumn(table, range);
   if (column === undefined || !isOrdered(column)) {
     if (!isBounded && range.after === undefined)
       return {
         where: null,
         stateWhere: null,
         next: null,
-        note: 'whole table at once: its key has no order that both sides share',
+        note:
+          table.contract.key.length === 0
+            ? 'whole table at once: it has no key'
+            : 'whole table at once: its key has no order that both sides share',
       };
     const what =
       column === undefined

@@ -224,6 +224,7 @@ async function extractOne(
       commit,
       offset,
       dir,
+      setAside: state.tables[table.table]?.quarantined.files.map((file) => file.sha256) ?? [],
       loadsDir: options.loadsDir ?? join(options.workDir, 'loads'),
       memoryMb,
       partBytes,

@@ -34,6 +34,8 @@ export interface TableJob {
   readonly dir: string;
   /** Where parts of first loads are kept until they are whole. */
   readonly loadsDir: string;
+  /** SHA-256 of the lists of rows set aside so far. */
+  readonly setAside: readonly string[];
   /** DuckDB's memory limit. */
   readonly memoryMb: number;
   /** Bytes of heap per part of a table that is read whole; bytes per file. */
@@ -72,8 +74,10 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
     ...(quarantine !== undefined && { quarantined: [quarantine] }),
   };
   const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
-  const moved = isWatermarkMoved(plan.before, after, read.rows);
-  const changed = read.files.length > 0 || replaced || !sameContract || moved || quarantine !== undefined;
+  // Rows near a cursor's watermark come in every run, those that are swept do not once the mark has moved.
+  const moved = isWatermarkMoved(plan.before, after, plan.how === 'cursor' ? 0 : read.rows);
+  const setAside = isSetAsideAnew(job, quarantine);
+  const changed = read.files.length > 0 || replaced || !sameContract || moved || setAside;
   return { draft, rowsRead: read.rows, quarantined: read.quarantined.length, resumed: read.resumed, changed };
 }
 
@@ -211,7 +215,16 @@ async function writeSetAside(
     ...row,
     key: Object.fromEntries(table.contract.key.map((name, i) => [name, key[i] ?? null])),
   }));
+  // In an order of their own, so that the same rows make the same file.
+  const places = new Map(named.map((row) => [row, JSON.stringify([row.key, row.column, row.value])]));
+  named.sort((a, b) => ((places.get(a) ?? '') < (places.get(b) ?? '') ? -1 : 1));
   return writeQuarantine(join(dir, `${table.oid}-quarantine.ndjson`), named);
+}
+
+/** A whole read names all rows set aside, any other the ones it met: the commit is needed when that is news. */
+function isSetAsideAnew({ plan, setAside }: TableJob, now: DraftQuarantineFile | undefined): boolean {
+  if (now === undefined) return plan.how === 'whole' && setAside.length > 0;
+  return !setAside.includes(now.sha256) || (plan.how === 'whole' && setAside.length > 1);
 }
 
 async function newestCursorIn(job: TableJob, relation: string): Promise<string | null> {

@@ -18,8 +18,8 @@ export interface SourceInspection {
     readonly contract: TableContract;
     /** Planner's estimate; -1 when never analysed. */
     readonly estimatedRows: number;
-    /** Cursor tables only: why every run reads the whole table; null when increments are proven. */
-    readonly wholeBecause: string | null;
+    /** Cursor tables only: why they are not read by their cursor but scanned for rows of new transactions; null when the cursor is proven. */
+    readonly unprovenBecause: string | null;
   }[];
 }
 
@@ -49,8 +49,8 @@ export async function inspectSource(
       const { source, contract, estimatedRows } = table;
       const { mode } = table.definition;
       const proof = mode === 'cursor' ? await proveCursor(session, table, open.guard.timeline) : undefined;
-      const wholeBecause = proof !== undefined && 'why' in proof ? proof.why : null;
-      tables.push({ source, table: table.table, mode, contract, estimatedRows, wholeBecause });
+      const unprovenBecause = proof !== undefined && 'why' in proof ? proof.why : null;
+      tables.push({ source, table: table.table, mode, contract, estimatedRows, unprovenBecause });
     }
     await session.rows('commit');
     return { serverVersion: server?.server_version ?? '', unprovable: open.guard.unprovable, tables };

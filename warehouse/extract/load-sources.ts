@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { TABLE_MODES } from '../core/bronze-commit.ts';
+import { COLUMN_POLICIES } from '../core/bronze-table.ts';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import type { SourceDefinition } from './source-definition.ts';
 
@@ -17,6 +18,7 @@ const tableSchema = z
       .strictObject({ column: z.string().min(1), setBy: z.enum(['database', 'application']).optional() })
       .optional(),
     mask: z.record(z.string().min(1), z.enum(['hash', 'drop'])).optional(),
+    unrepresentable: z.record(z.string().min(1), z.enum(COLUMN_POLICIES)).optional(),
     description: z.string().optional(),
   })
   .check((context) => {
@@ -36,6 +38,14 @@ const tableSchema = z
       if (!table.columns.includes(column)) problem(`key column ${column} is not among the columns`, 'key');
     if (table.cursor !== undefined && !table.columns.includes(table.cursor.column))
       problem(`cursor column ${table.cursor.column} is not among the columns`, 'cursor');
+    for (const [column, policy] of Object.entries(table.unrepresentable ?? {})) {
+      if (!table.columns.includes(column))
+        problem(`unrepresentable column ${column} is not among the columns`, 'unrepresentable');
+      else if (table.mask !== undefined && Object.hasOwn(table.mask, column))
+        problem(`masked column ${column} holds no value that could not be carried`, 'unrepresentable');
+      else if (policy === 'quarantine' && table.key.length === 0)
+        problem(`column ${column} cannot set rows aside: without a key nobody could tell which`, 'unrepresentable');
+    }
     for (const [column, kind] of Object.entries(table.mask ?? {})) {
       if (!table.columns.includes(column)) problem(`masked column ${column} is not among the columns`, 'mask');
       else if (column === table.cursor?.column)

@@ -1,3 +1,4 @@
+import type { TableMode } from '../core/bronze-commit.ts';
 import { findPersonalData, type PersonalData } from './personal-data.ts';
 import type { ColumnPlace, SourceSurvey, SurveyedColumn, SurveyedTable } from './survey-source.ts';
 
@@ -13,7 +14,7 @@ export interface ColumnProposal {
 
 export interface TableProposal {
   readonly table: string;
-  readonly mode: 'cursor' | 'full';
+  readonly mode: TableMode;
   /** Why this mode, and with full why not cursor. */
   readonly why: string;
   readonly key: readonly string[];
@@ -88,6 +89,11 @@ function proposeTable(table: SurveyedTable, columns: readonly ColumnProposal[]):
   );
   const cursor = proven.find((column) => CHANGE.test(wordsOf(column))) ?? proven[0] ?? null;
   const common = { table: table.table, columns, rows: table.rows, comment: table.comment };
+  if (key.length === 0 && isAppended(table)) {
+    const why = 'it has no key, and no row was ever updated or deleted: only new rows are read';
+    const hints = ['Should a row be updated or deleted after all, the table is replaced whole, and the run says so.'];
+    return { ...common, mode: 'append', key, cursor: null, why, hints };
+  }
   if (key.length === 0) {
     const why = table.hasHeirs ? 'tables inherit from it, so that no key holds for all rows' : 'it has no key';
     return {
@@ -116,11 +122,15 @@ function proposeTable(table: SurveyedTable, columns: readonly ColumnProposal[]):
   };
 }
 
+/** By the server's counters, which a crash resets: a proposal, and append notices when it is wrong. */
+function isAppended(table: SurveyedTable): boolean {
+  return table.kind === 'table' && !table.hasHeirs && table.inserted > 0 && table.updated === 0 && table.deleted === 0;
+}
+
 function keylessHints(table: SurveyedTable): string[] {
-  const written = table.inserted > 0 && table.updated === 0 && table.deleted === 0;
-  return [
-    `${written ? 'Append-only so far: no row was ever updated or deleted.' : 'Append-only?'} With a key (e.g. an identity column) only new rows would be committed.`,
-  ];
+  return table.kind === 'table' && !table.hasHeirs
+    ? ['Append-only? With mode append only new rows would be read, as long as none is updated or deleted.']
+    : [];
 }
 
 function fullHints(table: SurveyedTable): string[] {

@@ -52,7 +52,10 @@ export async function openSession(options: SessionOptions): Promise<SourceSessio
     throw mapError(error);
   }
   const { rows: own } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-  const cancel = (): void => void cancelBackend(options.url, own[0]?.pid ?? 0);
+  let cancelled: Promise<void> | undefined;
+  const cancel = (): void => {
+    cancelled = cancelBackend(options.url, own[0]?.pid ?? 0);
+  };
   options.signal?.addEventListener('abort', cancel, { once: true });
   return {
     client,
@@ -66,6 +69,7 @@ export async function openSession(options: SessionOptions): Promise<SourceSessio
     },
     close: async () => {
       options.signal?.removeEventListener('abort', cancel);
+      await cancelled;
       // A COPY left in the middle never drains by itself: the goodbye gets a moment, then the socket goes.
       const left = new AbortController();
       await Promise.race([

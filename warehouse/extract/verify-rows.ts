@@ -42,11 +42,22 @@ export async function findDifferences(options: {
 }): Promise<RowDifferences> {
   const { session, db, table, known, bronze, dir } = options;
   const { contract } = table;
-  const asText = { duckdbType: 'VARCHAR', parquet: { kind: 'string' }, wire: { kind: 'text', checked: false } } as const;
+  const asText = {
+    duckdbType: 'VARCHAR',
+    parquet: { kind: 'string' },
+    wire: { kind: 'text', checked: false },
+  } as const;
   const printed = { ...table, columns: table.columns.map((column) => ({ ...column, ...asText })) };
   await session.rows('set local extra_float_digits = 0');
   const selectSql = sourceRowsSql(table);
-  const { files } = await readRows({ session, table: printed, selectSql, dir, prefix: `verify-${table.oid}`, meta: null });
+  const { files } = await readRows({
+    session,
+    table: printed,
+    selectSql,
+    dir,
+    prefix: `verify-${table.oid}`,
+    meta: null,
+  });
   await createIncoming(
     db,
     contract.columns.map((column) => ({ ...column, duckdbType: 'VARCHAR' })),

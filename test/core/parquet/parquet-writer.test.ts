@@ -29,9 +29,18 @@ const COLUMNS: readonly ParquetColumn[] = [
   { name: 'id', type: { kind: 'int64' } },
   { name: 'tags', type: { kind: 'list', element: { kind: 'string' } } },
 ];
-const GENERATED: readonly GeneratedColumn[] = [
+/** Numbers one after another, in every file from the first again. */
+function countFrom(first: bigint): (rows: number) => bigint {
+  let next = first;
+  return (rows) => {
+    next += BigInt(rows);
+    return next - BigInt(rows);
+  };
+}
+
+const generated = (): readonly GeneratedColumn[] => [
   { name: '_op', kind: 'constant', type: { kind: 'string' }, value: 'read' },
-  { name: '_seq', kind: 'sequence', first: 1n },
+  { name: '_seq', kind: 'sequence', take: countFrom(1n) },
 ];
 
 async function query(sql: string): Promise<unknown[][]> {
@@ -54,7 +63,7 @@ function isOpen(path: string): boolean {
 
 test('the digest and the size are those of the file', async () => {
   const path = join(folder, 'digest.parquet');
-  const writer = createParquetWriter({ path, columns: COLUMNS, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: COLUMNS, generated: generated() });
   await writer.writeRowGroup(fillRowGroup(COLUMNS, rowsFrom(0, 5000), () => false));
   const { rows, bytes, sha256 } = await writer.close();
   const file = await readFile(path);
@@ -66,7 +75,7 @@ test('the digest and the size are those of the file', async () => {
 
 test('a file of no rows has its columns', async () => {
   const path = join(folder, 'empty.parquet');
-  const writer = createParquetWriter({ path, columns: COLUMNS, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: COLUMNS, generated: generated() });
   await writer.writeRowGroup(fillRowGroup(COLUMNS, [], () => true));
   assert.equal((await writer.close()).rows, 0);
   assert.deepEqual(await query(`select count(*) from '${path}'`), [[0n]]);
@@ -83,7 +92,7 @@ test('a file of no rows has its columns', async () => {
 
 test('generated columns alone make a file, a few bytes for many rows', async () => {
   const path = join(folder, 'generated.parquet');
-  const writer = createParquetWriter({ path, columns: [], generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: [], generated: generated() });
   for (let i = 0; i < 4; i++) await writer.writeRowGroup({ rows: 122_880, leaves: [] });
   const { bytes } = await writer.close();
   assert.ok(bytes < 8000, `${bytes} bytes`);
@@ -99,7 +108,7 @@ test('a file may have 1,600 columns', async () => {
     { length: 1600 },
     (_, i): ParquetColumn => ({ name: `c${i}`, type: { kind: i % 2 === 0 ? 'int32' : 'string' } }),
   );
-  const writer = createParquetWriter({ path, columns, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns, generated: generated() });
   const rows = Array.from(
     { length: 20 },
     (_, row): Row => columns.map((_, i) => (i % 2 === 0 ? BigInt(row * i) : `${row}/${i}`)),
@@ -144,7 +153,7 @@ test('values of 10 MB, empty values and lists of many elements go through', asyn
 
 test('row groups in flight at the same time keep their order', async () => {
   const path = join(folder, 'order.parquet');
-  const writer = createParquetWriter({ path, columns: COLUMNS, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: COLUMNS, generated: generated() });
   const sizes = [4000, 1, 900, 3000, 2];
   let first = 1;
   await Promise.all(
@@ -160,7 +169,7 @@ test('row groups in flight at the same time keep their order', async () => {
 test('a full disk rejects the row group and the close, and leaves nothing open', async () => {
   const path = join(folder, 'full.parquet');
   await symlink('/dev/full', path);
-  const writer = createParquetWriter({ path, columns: COLUMNS, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: COLUMNS, generated: generated() });
   const isFull = (error: unknown): boolean => isSluiceError(error, 'DISK_FULL');
   await assert.rejects(writer.writeRowGroup(fillRowGroup(COLUMNS, rowsFrom(0, 100), () => false)), isFull);
   await assert.rejects(writer.writeRowGroup(fillRowGroup(COLUMNS, rowsFrom(0, 100), () => false)), isFull);
@@ -179,7 +188,7 @@ test('a folder that is not there rejects every call', async () => {
 
 test('giving up removes the file, also with row groups on their way', async () => {
   const path = join(folder, 'given-up.parquet');
-  const writer = createParquetWriter({ path, columns: COLUMNS, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: COLUMNS, generated: generated() });
   const writing = writer.writeRowGroup(fillRowGroup(COLUMNS, rowsFrom(0, 50_000), () => false));
   await Promise.all([writer.abort(), writing]);
   assert.ok(!existsSync(path));
@@ -189,7 +198,7 @@ test('giving up removes the file, also with row groups on their way', async () =
 
 test('a row group that contradicts itself spoils the file', async () => {
   const path = join(folder, 'spoiled.parquet');
-  const writer = createParquetWriter({ path, columns: COLUMNS, generated: GENERATED });
+  const writer = createParquetWriter({ path, columns: COLUMNS, generated: generated() });
   const group = fillRowGroup(COLUMNS, [...rowsFrom(0, 20), [null, null]], () => false);
   (group.leaves[0] as { count: number }).count = 19;
   await assert.rejects(writer.writeRowGroup(group), /19 values, its bitmap 20/);

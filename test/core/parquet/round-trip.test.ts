@@ -13,10 +13,19 @@ import { fillRowGroup, type Row } from './fill.ts';
 import { ALL_COLUMNS, createRandom, randomRows } from './random-values.ts';
 import { printRow, printRowForHyparquet, readWithDuckdb, readWithHyparquet, readWithPyarrow } from './readers.ts';
 
-const GENERATED: readonly GeneratedColumn[] = [
+/** Numbers one after another, in every file from the first again. */
+function countFrom(first: bigint): (rows: number) => bigint {
+  let next = first;
+  return (rows) => {
+    next += BigInt(rows);
+    return next - BigInt(rows);
+  };
+}
+
+const generated = (): readonly GeneratedColumn[] => [
   { name: '_op', kind: 'constant', type: { kind: 'string' }, value: 'read' },
   { name: '_ok', kind: 'constant', type: { kind: 'boolean' }, value: 1n },
-  { name: '_seq', kind: 'sequence', first: -70n },
+  { name: '_seq', kind: 'sequence', take: countFrom(-70n) },
   { name: '_at', kind: 'constant', type: { kind: 'timestamp', utc: true }, value: 1_700_000_000_123_456n },
 ];
 const GENERATED_COLUMNS: readonly ParquetColumn[] = [
@@ -58,7 +67,7 @@ test('three readers see every value of every type that was written', async () =>
         const writer = createParquetWriter({
           path,
           columns: ALL_COLUMNS,
-          generated: GENERATED,
+          generated: generated(),
           compressionLevel: 1 + (index % 3),
           pageLimit: { rows: shape.pageRows, bytes: shape.pageBytes },
         });
