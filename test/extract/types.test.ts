@@ -119,7 +119,7 @@ const EDGES: readonly (readonly [string, string, readonly string[]])[] = [
   ['timetz', 'STRUCT(t TIME, offset_s INTEGER)', ['24:00:00+02', '12:34:56.789+15:59:59']],
   [
     'interval',
-    'STRUCT(months INTEGER, days INTEGER, micros BIGINT)',
+    'STRUCT("months" INTEGER, "days" INTEGER, micros BIGINT)',
     ['1 year 2 mons 3 days 04:05:06.123456', '-2 days', '-178000000 secs', '1 mon -1 day'],
   ],
   ['bytea', 'BLOB', ['', '\\x00ff0a0d22', '\\xdeadbeef']],
