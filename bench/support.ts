@@ -8,6 +8,23 @@ export interface BenchOptions {
   /** Size of the demo data: 1 is about 20,000 rows. */
   readonly scale: number;
   readonly rounds: number;
+  /** The command line after the bench's name, for options of one bench only. */
+  readonly args: readonly string[];
+}
+
+/** The positive number behind `--name`. Throws RangeError when there is another word. */
+export function readNumber(args: readonly string[], name: string, otherwise: number): number {
+  const text = readText(args, name);
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!(Number.isFinite(value) && value > 0)) throw new RangeError(`bench: --${name} ${text} is not a positive number`);
+  return value;
+}
+
+/** The word behind `--name`; undefined when the option is not there. */
+export function readText(args: readonly string[], name: string): string | undefined {
+  const at = args.indexOf(`--${name}`);
+  return at === -1 ? undefined : (args[at + 1] ?? '');
 }
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
