@@ -44,11 +44,9 @@ function rowsSql(first: number, count: number, total: number): string {
   const rank = (salt: string, size: number): string => `floor(${size + 1} ** ${share(salt)})::bigint`;
   const pick = (values: readonly string[], salt: string): string =>
     `([${values.map(quoteLiteral).join(', ')}])[least(${rank(salt, values.length)}, ${values.length})]`;
-  const uuid = (value: string): string =>
-    `substr(md5(${value}), 1, 12) || '4' || substr(md5(${value}), 14, 3) || '8' || substr(md5(${value}), 18, 15)`;
   const normal = `(sqrt(-2 * ln(${share('n1')} + 1e-12)) * cos(6.283185307 * ${share('n2')}))`;
-  return `select ${uuid("'row' || i")} as id,
-       ${uuid(`'account' || ${rank('account', 50_000)}`)} as account_id,
+  return `select md5('row' || i) as id,
+       md5('account' || ${rank('account', 50_000)}) as account_id,
        i as sequence_no,
        ${rank('category', 400)} as category_id,
        (case when ${share('sign')} < 0.15 then 1 else -1 end * exp(3.2 + 1.4 * ${normal}))::decimal(14, 2) as amount,
