@@ -1,20 +1,13 @@
 import { benchBuild } from './build.ts';
 import { benchDemo } from './demo.ts';
+import { benchExtract } from './extract.ts';
 import { benchLog } from './log.ts';
 import { benchQuery } from './query.ts';
+import { readNumber } from './support.ts';
 
-/** `npm run bench -- NAME [--scale S] [--rounds N] [--commits N]`: prints a table, and as its last line one JSON object. Times are of this machine; compare ratios. */
+/** `npm run bench -- NAME [--scale S] [--rounds N]` (each one's own options: docs/benchmarks.md) prints a table, and as its last line one JSON object. Times are of this machine; compare ratios. */
 
-const BENCHES = { demo: benchDemo, build: benchBuild, query: benchQuery, log: benchLog } as const;
-
-function readNumber(args: readonly string[], name: string, otherwise: number): number {
-  const at = args.indexOf(`--${name}`);
-  if (at === -1) return otherwise;
-  const value = Number(args[at + 1]);
-  if (!(Number.isFinite(value) && value > 0))
-    throw new RangeError(`bench: --${name} ${args[at + 1] ?? ''} is not a positive number`);
-  return value;
-}
+const BENCHES = { demo: benchDemo, build: benchBuild, query: benchQuery, extract: benchExtract, log: benchLog } as const;
 
 const [name = '', ...args] = process.argv.slice(2);
 const bench = Object.entries(BENCHES).find(([key]) => key === name)?.[1];
@@ -28,5 +21,6 @@ const result = await bench({
   scale: readNumber(args, 'scale', name === 'demo' ? 1 : 10),
   rounds: readNumber(args, 'rounds', 5),
   commits: readNumber(args, 'commits', 100_000),
+  args,
 });
 console.log(JSON.stringify({ bench: name, ...result }));

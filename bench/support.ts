@@ -10,6 +10,23 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Length of the log that `log` measures. */
   readonly commits: number;
+  /** The command line after the bench's name, for options of one bench only. */
+  readonly args: readonly string[];
+}
+
+/** The positive number behind `--name`. Throws RangeError when there is another word. */
+export function readNumber(args: readonly string[], name: string, otherwise: number): number {
+  const text = readText(args, name);
+  if (text === undefined) return otherwise;
+  const value = Number(text);
+  if (!(Number.isFinite(value) && value > 0)) throw new RangeError(`bench: --${name} ${text} is not a positive number`);
+  return value;
+}
+
+/** The word behind `--name`; undefined when the option is not there. */
+export function readText(args: readonly string[], name: string): string | undefined {
+  const at = args.indexOf(`--${name}`);
+  return at === -1 ? undefined : (args[at + 1] ?? '');
 }
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
