@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { type TableDefinition, verifySource } from '../../../warehouse/extract/index.ts';
-import { log, sourceOf, type TestLake, testLake, touchedTableSql } from '../lake.ts';
 import { sawTheSame, sweptSql, whyNoSweep } from '../../../warehouse/extract/xmin-sweep.ts';
+import { log, sourceOf, type TestLake, testLake, touchedTableSql } from '../lake.ts';
 import { bronzeRows, runAndCompare, sourceRows } from './same.ts';
 
 /** Cursors that prove nothing: rows are found by the transaction that wrote them. And changes that no row shows. */
