@@ -7,7 +7,13 @@ import { readNumber } from './support.ts';
 
 /** `npm run bench -- NAME [--scale S] [--rounds N]` (each one's own options: docs/benchmarks.md) prints a table, and as its last line one JSON object. Times are of this machine; compare ratios. */
 
-const BENCHES = { demo: benchDemo, build: benchBuild, query: benchQuery, extract: benchExtract, log: benchLog } as const;
+const BENCHES = {
+  demo: benchDemo,
+  build: benchBuild,
+  query: benchQuery,
+  extract: benchExtract,
+  log: benchLog,
+} as const;
 
 const [name = '', ...args] = process.argv.slice(2);
 const bench = Object.entries(BENCHES).find(([key]) => key === name)?.[1];
