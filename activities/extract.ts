@@ -12,6 +12,8 @@ export interface ExtractDependencies {
   /** Postgres URL of the database that holds every source. */
   readonly sourceUrl: string;
   readonly workDir: string;
+  /** Where finished parts of a killed first load wait for the next run. */
+  readonly loadsDir: string;
   readonly version: string;
   readonly maskSecret?: string | undefined;
   readonly limits: ExtractLimits;
@@ -31,6 +33,7 @@ export function createExtractActivity(dependencies: ExtractDependencies): EltAct
       sources,
       state: await bronze.state(names),
       workDir: dependencies.workDir,
+      loadsDir: dependencies.loadsDir,
       version: dependencies.version,
       maskSecret: dependencies.maskSecret,
       limits: dependencies.limits,

@@ -116,6 +116,11 @@ export const CONFIG_OPTIONS = {
     default: '10',
     describe: 'Longest wait for a lock in the source, in seconds.',
   },
+  SLUICE_SOURCE_CONNECTIONS: {
+    schema: whole(1, 32),
+    default: '2',
+    describe: 'Connections to the source that read parts of one large table at the same time.',
+  },
   SLUICE_SERVE_HOST: { schema: z.string().min(1), default: '127.0.0.1', describe: 'Address the service listens on.' },
   SLUICE_SERVE_PORT: {
     schema: whole(0, 65_535),
@@ -188,6 +193,7 @@ export interface Config {
   readonly memoryMb: number;
   readonly statementTimeoutMs: number;
   readonly lockTimeoutMs: number;
+  readonly sourceConnections: number;
   readonly serve: {
     readonly host: string;
     readonly port: number;
@@ -243,6 +249,7 @@ export function loadConfig(
     memoryMb: read('SLUICE_MEMORY_MB'),
     statementTimeoutMs: read('SLUICE_STATEMENT_TIMEOUT_S') * 1000,
     lockTimeoutMs: read('SLUICE_LOCK_TIMEOUT_S') * 1000,
+    sourceConnections: read('SLUICE_SOURCE_CONNECTIONS'),
     serve: {
       host: read('SLUICE_SERVE_HOST'),
       port: read('SLUICE_SERVE_PORT'),

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { createBackfillActivity } from '../activities/backfill.ts';
 import { createBuildActivities, type OpenBuild } from '../activities/build.ts';
 import type { EltActivities, ServerActivities } from '../activities/contract.ts';
@@ -43,9 +44,15 @@ export async function openProjectSteps(
         sources,
         sourceUrl: scope.sourceUrl,
         workDir,
+        loadsDir: join(config.cacheDir, 'loads'),
         version: SLUICE_VERSION,
         maskSecret: config.maskSecret,
-        limits: { ...limits, statementTimeoutMs: config.statementTimeoutMs, lockTimeoutMs: config.lockTimeoutMs },
+        limits: {
+          ...limits,
+          connections: config.sourceConnections,
+          statementTimeoutMs: config.statementTimeoutMs,
+          lockTimeoutMs: config.lockTimeoutMs,
+        },
         log,
         onProgress: scope.onProgress,
         signal: scope.signal,

@@ -9,13 +9,13 @@ export type Drift =
   | { readonly kind: 'columns'; readonly why: string }
   /** Rows can no longer be told by their key: the table is replaced. */
   | { readonly kind: 'key'; readonly why: string }
-  /** A column is masked otherwise: the table is replaced, so that no query reads its raw values or other hashes any more. */
-  | { readonly kind: 'mask'; readonly why: string };
+  /** A column is masked otherwise, or held as another type although it has not changed in Postgres: the table is replaced, so that no query reads its raw values, other hashes or other forms any more. */
+  | { readonly kind: 'carriage'; readonly why: string };
 
 /** Throws SOURCE_TYPE_CHANGED where a type became one that does not hold the old values unchanged. */
 export function compareContracts(table: string, before: TableContract, after: TableContract): Drift {
-  const masks = maskChanges(before, after);
-  if (masks.length > 0) return { kind: 'mask', why: masks.join(', ') };
+  const carriage = [...maskChanges(before, after), ...formChanges(before, after)];
+  if (carriage.length > 0) return { kind: 'carriage', why: carriage.join(', ') };
   const old = new Map(before.columns.map((column) => [column.name, column]));
   const changes: string[] = [];
   for (const column of after.columns) {
@@ -59,5 +59,16 @@ function maskChanges(before: TableContract, after: TableContract): readonly stri
     return [
       was?.split(':')[0] === kind ? `column ${name} hashed with another secret` : `column ${name} now masked (${kind})`,
     ];
+  });
+}
+
+/** The same values in another form: a policy that says text or no longer says it, or a lake of an earlier Sluice. */
+function formChanges(before: TableContract, after: TableContract): readonly string[] {
+  return after.columns.flatMap((column) => {
+    const known = before.columns.find((other) => other.name === column.name);
+    if (known === undefined || known.mask !== column.mask || known.postgresType !== column.postgresType) return [];
+    return known.duckdbType === column.duckdbType
+      ? []
+      : [`column ${column.name} is carried as ${column.duckdbType}, no longer as ${known.duckdbType}`];
   });
 }

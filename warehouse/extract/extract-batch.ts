@@ -19,12 +19,12 @@ import type { CatalogTable } from './catalog.ts';
 import { bindToShape, proveCursor } from './cursor-proof.ts';
 import { extractTable } from './extract-table.ts';
 import { type PlanFacts, planBackfill, planRead, type ReadPlan, settleAppend } from './read-plan.ts';
-import type { SourceDefinition } from './source-definition.ts';
 import { FILE_BYTES } from './row-files.ts';
 import { openReaders, type SnapshotReaders } from './snapshot-readers.ts';
+import type { SourceDefinition } from './source-definition.ts';
 import { openSession, type SessionOptions, type SourceSession } from './source-session.ts';
-import { PART_BYTES } from './table-parts.ts';
 import { checkIdentity, type OpenSnapshot, openSnapshot } from './source-snapshot.ts';
+import { PART_BYTES } from './table-parts.ts';
 import { readShape } from './table-shape.ts';
 import { countAppended, proveSweep } from './xmin-sweep.ts';
 

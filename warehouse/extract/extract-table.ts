@@ -11,11 +11,11 @@ import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
 import { type ReadPlan, selectSql } from './read-plan.ts';
-import { createIncoming, readRows, type ReadRows } from './read-rows.ts';
+import { createIncoming, type ReadRows, readRows } from './read-rows.ts';
 import { createRowNumbers, describeRowFile } from './row-files.ts';
 import type { SnapshotReaders } from './snapshot-readers.ts';
-import type { OpenSnapshot } from './source-snapshot.ts';
 import type { SourceSession } from './source-session.ts';
+import type { OpenSnapshot } from './source-snapshot.ts';
 import { planParts } from './table-parts.ts';
 import { isWatermarkMoved, xminWatermark } from './xmin-sweep.ts';
 

@@ -54,7 +54,8 @@ export function planRead(facts: PlanFacts): ReadPlan {
     known === undefined
       ? { kind: 'none' }
       : compareContracts(`${table.schema}.${table.table}`, known.contract, table.contract);
-  const effect = known === undefined ? 'first' : drift.kind === 'key' || drift.kind === 'mask' ? 'replace' : 'compare';
+  const effect =
+    known === undefined ? 'first' : drift.kind === 'key' || drift.kind === 'carriage' ? 'replace' : 'compare';
   const driftWhy = drift.kind === 'none' ? null : drift.why;
   const common = { effect, drift, before, swept: null, nextSweep: null, idle: false } as const;
   if (definition.mode === 'full' || proof === null || sweep === null) {

@@ -146,7 +146,7 @@ async function verifyTable({
   const known = state.snapshot.tables.find((other) => other.source === table.source && other.table === table.table);
   const drift = known && compareContracts(`${table.schema}.${table.table}`, known.contract, contract);
   // Masked otherwise, what bronze holds is no value of this contract: it counts as not extracted.
-  const isVoid = known === undefined || drift?.kind === 'mask';
+  const isVoid = known === undefined || drift?.kind === 'carriage';
   const bronze = currentRowsSql(isVoid ? neverCommitted(table) : { ...known, contract });
   const [theirs, ours] = [
     await sourceChecksum(session, table),
@@ -163,7 +163,7 @@ async function verifyTable({
   const notes =
     known === undefined
       ? ['never extracted']
-      : drift?.kind === 'mask'
+      : drift?.kind === 'carriage'
         ? [`not extracted since: ${drift.why}`]
         : !equal && unexplained === 0
           ? ['the checksums differ although every row compares equal']
