@@ -38,10 +38,17 @@ interface TableRun {
 
 async function measureTable(server: BenchServer, run: TableRun): Promise<Record<string, unknown>> {
   const { rows, rounds, dir, args } = run;
-  const { present, absent } = await findVariants(server.url, {
+  const found = await findVariants(server.url, {
     python: readText(args, 'python') ?? process.env['SLUICE_BENCH_PYTHON'],
     modules: readText(args, 'modules') ?? process.env['SLUICE_BENCH_MODULES'],
   });
+  const only = readText(args, 'only')?.split(',');
+  const present = found.present.filter(({ name }) => only === undefined || only.includes(name));
+  const unknown = only?.find((name) => !found.present.some((variant) => variant.name === name));
+  if (unknown !== undefined) {
+    throw new RangeError(`bench: --only ${unknown} is none of ${found.present.map(({ name }) => name).join(', ')}`);
+  }
+  const { absent } = found;
   if (absent.length > 0) console.log(`not installed, not measured: ${absent.join(', ')} (docs/benchmarks.md)`);
   const table = await ensureTable(server.url, rows);
   const measured = new Map<string, Measurement[]>(present.map(({ name }) => [name, []]));
