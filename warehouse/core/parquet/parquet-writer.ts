@@ -36,14 +36,14 @@ export interface ParquetWriterOptions {
   readonly columns: readonly ParquetColumn[];
   /** Columns behind the others whose values nobody sends. */
   readonly generated: readonly GeneratedColumn[];
-  /** Of zstd; default 3. */
+  /** Of zstd; default 1. */
   readonly compressionLevel?: number;
-  /** Where pages end; default 20,480 rows or about 1 MB. */
+  /** Where pages end; default 40,960 rows or about 1 MB. */
   readonly pageLimit?: PageLimit;
 }
 
-const PAGE_LIMIT: PageLimit = { rows: 20_480, bytes: 1 << 20 };
-const COMPRESSION_LEVEL = 3;
+const PAGE_LIMIT: PageLimit = { rows: 40_960, bytes: 1 << 20 };
+const COMPRESSION_LEVEL = 1;
 /** Row groups for which a leaf is stored as it is after one that zstd could not make smaller: random values stay random. */
 const UNTRIED_GROUPS = 16;
 /** A chunk smaller than this says nothing of what comes. */
