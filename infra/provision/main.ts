@@ -59,8 +59,10 @@ async function main(): Promise<number> {
     case 'status': {
       const state = await infraStatus({ dir });
       show(state, values.json);
+      const healthy = state.servers.every((server) => server.healthy);
       if (state.servers.length === 0 && !values.json) write('Nothing was brought up here yet: npm run infra:up.');
-      return state.servers.length > 0 && state.servers.every((server) => server.healthy) ? 0 : 1;
+      else if (!healthy && !values.json) write('\nnpm run infra:up brings up what fails, with its data.');
+      return state.servers.length > 0 && healthy ? 0 : 1;
     }
     case 'down': {
       const ended = await infraDown({ dir, log });
