@@ -123,14 +123,16 @@ test('a taken port makes way for the next free one, which is remembered; two who
     await infraDown({ dir, log });
     await rm(dir, { recursive: true, force: true });
   });
-  const blockers = [7233, 7070, 5433].map((port) => {
+  const blockers = [7233, 8233, 7070, 5433].map((port) => {
     const server = createServer();
     server.on('error', () => undefined); // taken already by somebody: as good
     server.listen(port, '127.0.0.1');
     return server;
   });
   t.after(() => blockers.forEach((server) => server.close()));
-  const options = { dir, log, host: readHost(), s3: 'versitygw' } as const;
+  const notes: string[] = [];
+  const onProgress = (server: string, note: string): void => void notes.push(`${server}: ${note}`);
+  const options = { dir, log, host: readHost(), s3: 'versitygw', onProgress } as const;
   const [one, two] = await Promise.all([infraUp(options), infraUp(options)]);
   assert.deepEqual(
     one.servers.map((server) => server.pid),
@@ -143,7 +145,11 @@ test('a taken port makes way for the next free one, which is remembered; two who
     );
   }
   const ports = JSON.stringify(one.environment);
-  assert.ok(!/127\.0\.0\.1:(7233|7070|5433)\b/.test(ports), ports);
+  for (const port of [7233, 8233, 7070, 5433])
+    assert.match(notes.join('\n'), new RegExp(`port ${port} .*is in use, \\d+ instead`), 'who looks for it is told');
+  const ui = await fetch(loadConfig(process.cwd(), one.environment).temporalUi);
+  assert.match(await ui.text(), /<html/, 'links to runs open the Web UI where it is');
+  assert.ok(!/127\.0\.0\.1:(7233|8233|7070|5433)\b/.test(ports), ports);
   await infraDown({ dir, log });
   assert.deepEqual(
     (await infraUp({ dir, log, host: readHost() })).environment,
