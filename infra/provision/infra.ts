@@ -176,7 +176,7 @@ async function upPostgres({
   const wanted = before?.port ?? POSTGRES_PORT;
   const port = running ? wanted : anyPorts === true && before === undefined ? 0 : await nextFreePort(wanted);
   if (port !== 0 && port !== wanted) onProgress('postgres', `port ${wanted} is in use, ${port} instead`);
-  onProgress('postgres', 'starting');
+  onProgress('postgres', running ? 'runs already' : 'starting');
   const postgres = await startEmbeddedPostgres({ dir: join(dir, 'postgres'), port, log });
   try {
     const url = await postgres.createDatabase(DATABASE);
