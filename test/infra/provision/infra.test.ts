@@ -93,6 +93,7 @@ test('all servers come up, are joined, healed after a kill -9 with their data, a
     const broken = await runMain('status', '--project', project);
     assert.equal(broken.code, 1);
     assert.match(broken.stdout, new RegExp(`✗ ${name} +FAILS: it does not run`));
+    assert.match(broken.stdout, /npm run infra:up brings up what fails/);
     const healed = await up();
     assert.ok(
       healed.servers.every((server) => server.healthy),
@@ -113,6 +114,7 @@ test('all servers come up, are joined, healed after a kill -9 with their data, a
   const pids = (await infraStatus({ dir })).servers.map((server) => server.pid);
   const down = await runMain('down', '--json', '--project', project);
   assert.deepEqual(JSON.parse(down.stdout), { ended: ['postgres', 'temporal', 'minio'] });
+  assert.match((await runMain('status', '--project', project)).stdout, /Ended by infra:down; npm run infra:up starts/);
   for (const pid of pids) assert.equal(startOf(pid), '', `process ${pid} is gone`);
   assert.deepEqual(await infraDown({ dir, log }), [], 'a second time there is nothing to end');
 });
