@@ -9,7 +9,7 @@ import { SLUICE_VERSION } from '../../infra/version.ts';
 import { isSluiceError, messageOf } from '../../warehouse/core/errors.ts';
 import { inspectSource, loadSources } from '../../warehouse/extract/index.ts';
 import type { CommandHost } from '../context.ts';
-import { formatBytes, formatCount } from '../table.ts';
+import { formatBytes, formatCounted } from '../table.ts';
 
 interface Finding {
   readonly check: string;
@@ -120,7 +120,7 @@ async function checkSource({ config, log, bronze }: Project): Promise<Omit<Findi
     inspectSource({ url, sources, state, version: SLUICE_VERSION, maskSecret: config.maskSecret }),
   );
   const where = config.sourceUrl === 'embedded' ? 'embedded' : new URL(config.sourceUrl).host;
-  const detail = `Postgres ${found.serverVersion} (${where}), ${sources.length} source${sources.length === 1 ? '' : 's'}, ${formatCount(found.tables.length)} tables`;
+  const detail = `Postgres ${found.serverVersion} (${where}), ${formatCounted(sources.length, 'source')}, ${formatCounted(found.tables.length, 'table')}`;
   if (Number.parseInt(found.serverVersion, 10) < OLDEST_POSTGRES) {
     return { status: 'fail', detail, remedy: `Sluice needs Postgres ${OLDEST_POSTGRES} or newer.` };
   }
@@ -147,7 +147,7 @@ async function checkModels(project: Project): Promise<Omit<Finding, 'check'>> {
   const tests = compiled.models.reduce((sum, model) => sum + model.tests.length, 0) + compiled.sqlTests.length;
   return {
     status: 'ok',
-    detail: `${formatCount(compiled.models.length)} models and ${formatCount(tests)} tests compile`,
+    detail: `${formatCounted(compiled.models.length, 'model')} and ${formatCounted(tests, 'test')} compile`,
   };
 }
 
