@@ -32,7 +32,9 @@ export function isTemporalConfigured(config: TemporalEnvironment): boolean {
 function readSettings({ temporalEnvironment }: TemporalEnvironment) {
   // As with our own options, empty means unset; of gRPC's headers it means: not this one of the profile.
   const environment = Object.fromEntries(
-    Object.entries(temporalEnvironment).filter(([name, value]) => value !== '' || name.startsWith('TEMPORAL_GRPC_META_')),
+    Object.entries(temporalEnvironment).filter(
+      ([name, value]) => value !== '' || name.startsWith('TEMPORAL_GRPC_META_'),
+    ),
   );
   try {
     const profile = loadClientConfigProfile({ overrideEnvVars: environment });

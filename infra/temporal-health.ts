@@ -53,7 +53,7 @@ export async function findWorkers({ connection, namespace }: TemporalClient): Pr
       const { pollers } = await connection.workflowService.describeTaskQueue({
         namespace,
         taskQueue: { name: TASK_QUEUE },
-        taskQueueType,
+        taskQueueType: taskQueueType as never,
       });
       return (pollers ?? [])
         .filter(({ lastAccessTime }) => Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1_000 < POLL_LIFETIME_MS)
@@ -64,5 +64,5 @@ export async function findWorkers({ connection, namespace }: TemporalClient): Pr
   return [...new Set(workflows)].filter((identity) => steps.includes(identity));
 }
 
-/** Numbers of temporal.api.enums.v1.TaskQueueType: workflow, activity. */
+/** Numbers of the workflow queue and of the activity queue; their names are in a package that is not ours to import. */
 const TASK_QUEUE_TYPES = [1, 2] as const;
