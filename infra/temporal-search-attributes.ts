@@ -19,7 +19,7 @@ export async function findSearchAttributeGaps({
   const names = Object.keys(SEARCH_ATTRIBUTES) as (keyof typeof SEARCH_ATTRIBUTES)[];
   return {
     missing: names.filter((name) => !(name in found)),
-    wrong: names.filter((name) => name in found && Number(found[name]) !== Number(typeCode(name))),
+    wrong: names.filter((name) => name in found && Number(found[name]) !== typeCode(name)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { TASK_QUEUE, WORKER } from '../temporal.config.ts';
@@ -36,6 +37,8 @@ export async function runWorker(project: Project, options: WorkerOptions): Promi
     const activities = createWorkerActivities({
       hostQueue,
       log,
+      stopping: options.signal,
+      onIdle: async () => project.store.releaseLocalFiles?.(),
       createSteps: ({ signal, onProgress }) => {
         const forUrl = (sourceUrl: string) => steps.forScope({ signal, onProgress, sourceUrl });
         const own: WorkerSteps = {
@@ -98,8 +101,16 @@ export async function serve(options: ServeOptions, onReady: () => void): Promise
     maxConcurrentActivityTaskExecutions: WORKER.maxHostSteps,
   });
   const workers = [shared, host];
+  const end = (worker: Worker): void => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  let isStopping = false;
   const stop = (): void => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    if (isStopping) return;
+    isStopping = true;
+    end(shared);
+    // The next step of each open build is still taken, to be refused: the run then builds elsewhere without waiting for this host in vain.
+    void waitUntil(() => activities.openBuilds() === 0, WORKER.handOverMs).then(() => end(host));
   };
   const sweeping = setInterval(() => {
     activities.sweep(Date.now()).catch((error: unknown) => log.warn({ err: error }, 'sweeping builds failed'));
@@ -115,6 +126,10 @@ export async function serve(options: ServeOptions, onReady: () => void): Promise
     clearInterval(sweeping);
     signal.removeEventListener('abort', stop);
   }
+}
+
+async function waitUntil(isDone: () => boolean, atMostMs: number): Promise<void> {
+  for (const until = Date.now() + atMostMs; !isDone() && Date.now() < until; ) await sleep(100);
 }
 
 /** A queue that only this process knows: a restarted worker does not take steps of builds that died with the one before. */

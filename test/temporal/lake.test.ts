@@ -182,6 +182,12 @@ test('a worker killed by SIGKILL in every step, one after another: the run ends 
     assert.equal(await lake.project.bronze.head('app'), 1, 'carried once');
     const releases = await Array.fromAsync(lake.project.releases.list());
     assert.equal(releases.length, 1, 'published once, by the worker that died of it');
+    assert.deepEqual(
+      [result.release?.number, result.release?.version],
+      [1, releases[0]?.version],
+      'the result names what the dead worker published',
+    );
+    assert.ok(result.models.length > 0 && result.tests.passed > 0);
     await assertSame(lake);
     await assertNothingLeft(lake);
     assert.equal(await survivor.stop('SIGTERM'), '0');

@@ -65,7 +65,7 @@ export async function startScripted(): Promise<ScriptedServer> {
   let current = usual;
   const hostQueue = createHostQueue();
   const stop = new AbortController();
-  const activities = createWorkerActivities({ createSteps: () => current, hostQueue, log });
+  const activities = createWorkerActivities({ createSteps: () => current, hostQueue, log, stopping: stop.signal });
   const ready = Promise.withResolvers<void>();
   const serving = serve(
     { connection, namespace: 'default', activities, hostQueue, workflowBundle, log, signal: stop.signal },
