@@ -62,7 +62,8 @@ async function toConnectError(
   error: unknown,
   { address, tls }: ReturnType<typeof readSettings>['connectionOptions'],
 ): Promise<unknown> {
-  return (isUnreachable(error) ? await explainTls(address, tls) : undefined) ?? toTemporalError(error, address);
+  const answered = findGrpcError(error) !== undefined && !isUnreachable(error);
+  return (answered ? undefined : await explainTls(address, tls)) ?? toTemporalError(error, address);
 }
 
 /** A client of the server. Throws TEMPORAL_UNREACHABLE, TEMPORAL_REFUSED, CONFIG_INVALID. */
