@@ -21,7 +21,7 @@ export interface WorkerOptions {
   /** Workflow code bundled before; bundled now when absent. */
   readonly bundlePath?: string;
   /** Wraps the steps; tests make them fail or die here. */
-  readonly wrap?: (steps: WorkerSteps) => WorkerSteps;
+  readonly wrap?: (steps: WorkerSteps, signal: AbortSignal) => WorkerSteps;
 }
 
 /** Serves the project's runs until the signal fires; then ends what can be ended within the grace time and hands the rest back. */
@@ -47,7 +47,7 @@ export async function runWorker(project: Project, options: WorkerOptions): Promi
           extract: (request) => withSource(config, log, (url) => forUrl(url).extract(request), onProgress),
           backfillSlice: (request) => withSource(config, log, (url) => forUrl(url).backfillSlice(request), onProgress),
         };
-        return options.wrap?.(own) ?? own;
+        return options.wrap?.(own, signal) ?? own;
       },
     });
     const workflowBundle =
