@@ -53,7 +53,7 @@ export async function findWorkers({ connection, namespace }: TemporalClient): Pr
       const { pollers } = await connection.workflowService.describeTaskQueue({
         namespace,
         taskQueue: { name: TASK_QUEUE },
-        taskQueueType: taskQueueType as never,
+        taskQueueType,
       });
       return (pollers ?? [])
         .filter(({ lastAccessTime }) => Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1_000 < POLL_LIFETIME_MS)
@@ -65,4 +65,4 @@ export async function findWorkers({ connection, namespace }: TemporalClient): Pr
 }
 
 /** Numbers of the workflow queue and of the activity queue; their names are in a package that is not ours to import. */
-const TASK_QUEUE_TYPES = [1, 2] as const;
+const TASK_QUEUE_TYPES: readonly never[] = [1 as never, 2 as never];

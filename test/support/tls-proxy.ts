@@ -38,10 +38,8 @@ export function makeCertificates(dir: string): TestCertificates {
   ] as const) {
     writeFileSync(path(`${name}.ext`), `subjectAltName=${alternative}\n`);
     openssl('req', ...KEY, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-    openssl(
-      ...['x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2'],
-      ...['-extfile', `${name}.ext`, '-out', `${name}.pem`],
-    );
+    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', `${name}.ext`];
+    openssl('x509', '-req', '-in', `${name}.csr`, ...signed, '-out', `${name}.pem`);
   }
   const pair = (name: string) => ({ cert: path(`${name}.pem`), key: path(`${name}.key`) });
   return { ca: path('ca.pem'), server: pair('server'), client: pair('client'), otherCa: path('other-ca.pem') };
