@@ -42,6 +42,8 @@ test('SIGTERM in the middle of a build: the step is given up at once, another wo
     const second = startWorker(lake, bundle.path);
     await second.ready;
     assert.equal(await first.stop('SIGTERM'), '0');
+    assert.match(first.words(), /released: /);
+    assert.doesNotMatch(first.words(), /WORKER_SHUTDOWN/, 'that is the word at the end of the grace time');
     const result = await waitForRun<EltResult>(lake.temporal, run, { signal: never });
     assert.equal(result.release?.number, 1);
     assert.equal(await lake.project.bronze.head('app'), 1, 'carried once');
@@ -59,6 +61,34 @@ test('SIGTERM in the middle of a build: the step is given up at once, another wo
     await assertNothingLeft(lake);
     assert.equal(await second.stop('SIGTERM'), '0');
     assert.deepEqual(await readdir(join(lake.config.cacheDir, 'work')), []);
+  } finally {
+    await lake.close();
+  }
+});
+
+test('SIGTERM between two steps of a build: the next step is refused or not taken, and another worker builds', async () => {
+  const lake = await openLake(server);
+  const first = startWorker(lake, bundle.path, 'linger:runModels');
+  try {
+    const run = await startElt(lake.temporal, {});
+    await first.holding;
+    const second = startWorker(lake, bundle.path);
+    await second.ready;
+    assert.equal(await first.stop('SIGTERM'), '0');
+    const result = await waitForRun<EltResult>(lake.temporal, run, { signal: never });
+    assert.equal(result.release?.number, 1);
+    const { events } = await lake.temporal.client.workflow.getHandle(run.workflowId).fetchHistory();
+    console.log(
+      JSON.stringify(
+        (events ?? []).map((e) => [
+          e.eventType,
+          e.activityTaskFailedEventAttributes?.failure?.message,
+          e.activityTaskTimedOutEventAttributes?.failure?.message,
+        ]),
+      ),
+    );
+    await assertSame(lake);
+    assert.equal(await second.stop('SIGTERM'), '0');
   } finally {
     await lake.close();
   }

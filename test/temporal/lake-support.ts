@@ -71,6 +71,8 @@ export interface ChildWorker {
   readonly ready: Promise<void>;
   /** Resolves when the worker holds the step that it was told to. */
   readonly holding: Promise<void>;
+  /** What it said so far. */
+  readonly words: () => string;
   /** Signal or exit code that it ended with. */
   readonly ended: Promise<string>;
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<string>;
@@ -104,14 +106,17 @@ export function startWorker(lake: Lake, bundlePath: string, fate = ''): ChildWor
     child.once('exit', () => reject(new Error('the worker ended before it was ready')));
   });
   ready.catch(() => undefined);
+  let words = '';
   const holding = new Promise<void>((resolve) =>
-    child.stdout.on('data', (words: Buffer) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      words += chunk.toString();
       if (words.includes('holding')) resolve();
     }),
   );
   return {
     ready,
     holding,
+    words: () => words,
     ended,
     stop: (signal) => {
       child.kill(signal);

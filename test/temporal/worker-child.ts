@@ -3,11 +3,12 @@ import { loadConfig } from '../../infra/config.ts';
 import { openProject } from '../../infra/project.ts';
 import type { WorkerSteps } from '../../infra/temporal-activities.ts';
 import { runWorker } from '../../infra/temporal-worker.ts';
+import { messageOf } from '../../warehouse/core/errors.ts';
 import { createLog } from '../../warehouse/core/log.ts';
 
 /**
- * A worker as a process of its own, that may be told to die by SIGKILL around one step, or to hold it until it is told to stop. Arguments:
- * project folder, workflow bundle, `before:step`, `after:step` or `hold:step`.
+ * A worker as a process of its own, that may be told to die by SIGKILL around one step, to hold it until it is told to stop, or to have it done by
+ * then. Arguments: project folder, workflow bundle, `before:step`, `after:step`, `hold:step` or `linger:step`.
  */
 
 const [projectDir = '.', bundlePath = '', fate = ''] = process.argv.slice(2);
@@ -24,6 +25,7 @@ function die(): never {
 async function hold(signal: AbortSignal): Promise<never> {
   process.stdout.write('holding\n');
   if (!signal.aborted) await once(signal, 'abort');
+  process.stdout.write(`released: ${messageOf(signal.reason)}\n`);
   throw signal.reason;
 }
 
@@ -36,6 +38,7 @@ function mortal(steps: WorkerSteps, signal: AbortSignal): WorkerSteps {
           if (name === where && when === 'before') die();
           if (name === where && when === 'hold') await hold(signal);
           const result = await step(request);
+          if (name === where && when === 'linger') await hold(signal).catch(() => undefined);
           if (name === where && when === 'after') die();
           return result;
         },
