@@ -39,7 +39,11 @@ export interface BuildHandle {
   /** Models that will run. */
   readonly toRun: number;
   readonly total: number;
+  /** The release that stood when the build was opened; absent before the first one, and in histories of older runs. */
+  readonly standing?: StandingRelease;
 }
+
+export type StandingRelease = Pick<ReleaseReport, 'number' | 'version' | 'asOf' | 'bytes'>;
 
 export interface ModelReport {
   readonly name: string;
