@@ -91,6 +91,8 @@ export const WORKER = {
   stickyPatienceMs: 2_000,
   /** Heartbeats are sent at least this often, whatever the time-out: cancellation and progress travel with them. */
   maxHeartbeatThrottleIntervalMs: 5_000,
+  /** A worker that stops goes on refusing the steps of its open builds for so long, which hands them to the others. */
+  handOverMs: 5_000,
   shutdownGraceMs: 30_000,
   shutdownForceMs: 60_000,
   /** A build whose run never came back for its next step is thrown away after this. */

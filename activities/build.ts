@@ -5,7 +5,7 @@ import type { Bronze } from '../warehouse/bronze/index.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
-import { WAREHOUSE_FILES } from '../warehouse/core/release.ts';
+import { type Release, WAREHOUSE_FILES } from '../warehouse/core/release.ts';
 import type { Releases } from '../warehouse/release/index.ts';
 import {
   assertTestsPassed,
@@ -15,7 +15,7 @@ import {
   openBuild,
   planBuild,
 } from '../warehouse/transform/index.ts';
-import type { EltActivities } from './contract.ts';
+import type { EltActivities, StandingRelease } from './contract.ts';
 
 export interface BuildDependencies {
   readonly bronze: Bronze;
@@ -90,7 +90,8 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         ...(request.fullRefresh && { fullRefresh: true }),
       });
       const buildId = randomUUID();
-      if (!plan.needed) return { buildId, needed: false, toRun: 0, total: plan.steps.length };
+      const standing = previous && { standing: describeRelease(previous) };
+      if (!plan.needed) return { buildId, needed: false, toRun: 0, total: plan.steps.length, ...standing };
       const dir = join(dependencies.workDir, `build-${buildId}`);
       await mkdir(dir, { recursive: true });
       try {
@@ -122,7 +123,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         await rm(dir, { recursive: true, force: true });
         throw error;
       }
-      return { buildId, needed: true, toRun: plan.toRun, total: plan.steps.length };
+      return { buildId, needed: true, toRun: plan.toRun, total: plan.steps.length, ...standing };
     },
 
     async runModels({ buildId, layer }) {
@@ -146,7 +147,6 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       builds.delete(buildId);
       await rm(open.dir, { recursive: true, force: true });
       const files = WAREHOUSE_FILES.map((file) => release.files[file]);
-      const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
       const newBytes = files.reduce((sum, file) => sum + (open.known.has(file.sha256) ? 0 : file.bytes), 0);
       const ms = Math.round(performance.now() - started);
       onProgress({
@@ -157,7 +157,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         ms,
         note: release.version,
       });
-      return { number: release.number, version: release.version, asOf: release.asOf, bytes, newBytes, ms };
+      return { ...describeRelease(release), newBytes, ms };
     },
 
     async abortBuild({ buildId }) {
@@ -171,6 +171,11 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       }
     },
   };
+}
+
+function describeRelease(release: Release): StandingRelease {
+  const { number, version, asOf, files } = release;
+  return { number, version, asOf, bytes: WAREHOUSE_FILES.reduce((sum, file) => sum + files[file].bytes, 0) };
 }
 
 function find(builds: ReadonlyMap<string, OpenBuild>, buildId: string): OpenBuild {

@@ -1,5 +1,6 @@
 import type { AsOf } from '../warehouse/core/bronze-table.ts';
 import type { TestResult } from '../warehouse/core/release.ts';
+import type { TableOutcome } from '../warehouse/extract/index.ts';
 
 /** What the pipeline may ask for. Requests and results are small plain JSON: manifests and counts, never rows. */
 
@@ -10,21 +11,8 @@ export interface ExtractRequest {
   readonly sources?: readonly string[];
 }
 
-export interface TableReport {
-  readonly source: string;
-  readonly table: string;
-  readonly mode: string;
-  /** Rows that Postgres sent. */
-  readonly rowsRead: number;
-  readonly inserted: number;
-  readonly updated: number;
-  readonly deleted: number;
-  /** Bytes of the Parquet files committed. */
-  readonly bytes: number;
-  readonly ms: number;
-  /** Why the table was read the way it was, when that is not its mode's usual way. */
-  readonly note?: string;
-}
+/** What became of one table. */
+export type TableReport = Omit<TableOutcome, 'how' | 'next'>;
 
 export interface ExtractReport {
   readonly tables: readonly TableReport[];
@@ -51,7 +39,11 @@ export interface BuildHandle {
   /** Models that will run. */
   readonly toRun: number;
   readonly total: number;
+  /** The release that stood when the build was opened; absent before the first one, and in histories of older runs. */
+  readonly standing?: StandingRelease;
 }
+
+export type StandingRelease = Pick<ReleaseReport, 'number' | 'version' | 'asOf' | 'bytes'>;
 
 export interface ModelReport {
   readonly name: string;

@@ -1,7 +1,7 @@
 import { createLogUpdate } from 'log-update';
 import { ignoreProgress, type OnProgress, type ProgressEvent } from '../warehouse/core/progress.ts';
 import { dim, green, type Output, red } from './output.ts';
-import { formatBytes, formatCount, formatDuration } from './table.ts';
+import { formatBytes, formatCount, formatCounted, formatDuration } from './table.ts';
 
 /**
  * Shows progress on standard error: on a terminal what runs, with bars, under one line per stage; elsewhere one line per finished item;
@@ -117,25 +117,25 @@ function addTo(tally: Tally | undefined, event: ProgressEvent): Tally {
 
 /** What one event of a stage stands for, in words. */
 const UNITS: Readonly<Record<ProgressEvent['stage'], string>> = {
-  load: 'steps',
-  extract: 'tables',
-  bronze: 'tables',
-  silver: 'models',
-  gold: 'models',
-  test: 'checks',
-  publish: 'releases',
-  serve: 'engines',
-  verify: 'tables',
-  gc: 'areas',
+  load: 'step',
+  extract: 'table',
+  bronze: 'table',
+  silver: 'model',
+  gold: 'model',
+  test: 'check',
+  publish: 'release',
+  serve: 'engine',
+  verify: 'table',
+  gc: 'area',
 };
 
 function formatTally(stage: string, { items, skipped, failed, rows, bytes, since, until }: Tally): string {
-  const unit = UNITS[stage as ProgressEvent['stage']] ?? 'items';
+  const unit = UNITS[stage as ProgressEvent['stage']] ?? 'item';
   const facts = [
-    `${formatCount(items)} ${items === 1 ? unit.replace(/s$/, '') : unit}`,
+    formatCounted(items, unit),
     skipped === 0 ? undefined : `${formatCount(skipped)} unchanged`,
     failed === 0 ? undefined : `${formatCount(failed)} failed`,
-    rows === 0 ? undefined : `${formatCount(rows)} rows`,
+    rows === 0 ? undefined : formatCounted(rows, 'row'),
     bytes === 0 ? undefined : formatBytes(bytes),
     formatDuration(until - since),
   ].filter((fact) => fact !== undefined);
@@ -155,7 +155,7 @@ const isView = (event: ProgressEvent): boolean => event.note?.startsWith('view')
 
 function formatEvent(event: ProgressEvent): string {
   const facts = [
-    event.rows === undefined || isView(event) ? undefined : `${formatCount(event.rows)} rows`,
+    event.rows === undefined || isView(event) ? undefined : formatCounted(event.rows, 'row'),
     event.bytes === undefined || event.bytes === 0 ? undefined : formatBytes(event.bytes),
     event.ms === undefined ? undefined : formatDuration(event.ms),
     event.note,

@@ -1,7 +1,7 @@
 import type { ExtractReport, ModelReport, TableReport } from '../activities/contract.ts';
 import type { EltResult } from '../workflows/contract.ts';
 import { dim, type Output } from './output.ts';
-import { formatBytes, formatCount, formatDuration, formatTable } from './table.ts';
+import { formatBytes, formatCount, formatCounted, formatDuration, formatTable } from './table.ts';
 
 /** What a run did, for people: a table per stage and one line on the release. */
 export function printRun(output: Output, result: EltResult): void {
@@ -14,7 +14,7 @@ export function printRun(output: Output, result: EltResult): void {
   const { release, tests } = result;
   const warned = tests.warned === 0 ? '' : `, ${tests.warned} with warnings`;
   output.line(
-    `\nRelease ${release.number} published: ${release.version}, as of ${release.asOf}, ${formatCount(tests.passed)} tests passed${warned}, ${formatBytes(release.bytes)} in ${formatDuration(release.ms)}.`,
+    `\nRelease ${release.number} published: ${release.version}, as of ${release.asOf}, ${formatCounted(tests.passed, 'test')} passed${warned}, ${formatBytes(release.bytes)} in ${formatDuration(release.ms)}.`,
   );
 }
 

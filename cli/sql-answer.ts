@@ -2,7 +2,7 @@ import { StatementType } from '@duckdb/node-api';
 import { type DuckDb, type RowValue, toRowValue } from '../warehouse/core/duckdb.ts';
 import { isSluiceError, messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import { toJson } from './output.ts';
-import { formatCount, formatTable } from './table.ts';
+import { formatCounted, formatTable } from './table.ts';
 
 /** The answer to one SQL statement. `more` says that the query has further rows beyond the limit. */
 export interface SqlAnswer {
@@ -105,7 +105,7 @@ export function formatAnswer({ columns, rows, more }: SqlAnswer): string {
         : ('left' as const),
     })),
   );
-  const counted = rows.length === 1 ? '1 row' : `${formatCount(rows.length)} rows`;
+  const counted = formatCounted(rows.length, 'row');
   return `${table}\n${more ? `the first ${counted}; there are more (--limit)` : counted}`;
 }
 

@@ -47,6 +47,10 @@ export function displayWidth(text: string): number {
 /** 1234567 → 1,234,567 */
 export const formatCount = (count: number | bigint): string => count.toLocaleString('en-US');
 
+/** 1 row, 2 rows, 1,234 rows: of a noun whose plural ends in s. */
+export const formatCounted = (count: number | bigint, noun: string): string =>
+  `${formatCount(count)} ${noun}${BigInt(count) === 1n ? '' : 's'}`;
+
 /** Bytes with a binary unit: 1.5 MB. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

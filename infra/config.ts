@@ -260,7 +260,9 @@ export function loadConfig(
     maskSecret: read('SLUICE_MASK_SECRET'),
     temporalUi: read('SLUICE_TEMPORAL_UI'),
     temporalEnvironment: definedOnly(
-      Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_') || name === 'HOME')),
+      Object.fromEntries(
+        Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_') || TEMPORAL_FILE_HINTS.has(name)),
+      ),
     ),
   };
   if (problems.length > 0) {
@@ -275,6 +277,9 @@ export function loadConfig(
   }
   return Object.freeze(config);
 }
+
+/** Where temporal.toml is looked for, per system. */
+const TEMPORAL_FILE_HINTS: ReadonlySet<string> = new Set(['HOME', 'XDG_CONFIG_HOME', 'APPDATA']);
 
 /** Options whose values never appear in a message. */
 const SECRETS: ReadonlySet<string> = new Set([

@@ -2,18 +2,17 @@ import { join } from 'node:path';
 import { type Bronze, openBronze } from '../warehouse/bronze/index.ts';
 import { systemClock } from '../warehouse/core/clock.ts';
 import type { Log } from '../warehouse/core/log.ts';
-import type { ObjectStore } from '../warehouse/core/object-store.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { openReleases, type Releases } from '../warehouse/release/index.ts';
 import type { Config } from './config.ts';
-import { openLake } from './lake.ts';
+import { type Lake, openLake } from './lake.ts';
 import { startEmbeddedPostgres } from './postgres/index.ts';
 
 /** The stores of a project, wired from its configuration. Nothing is opened or written until it is used. */
 export interface Project {
   readonly config: Config;
   readonly log: Log;
-  readonly store: ObjectStore;
+  readonly store: Lake;
   readonly bronze: Bronze;
   readonly releases: Releases;
 }

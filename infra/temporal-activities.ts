@@ -7,6 +7,7 @@ import type { Log } from '../warehouse/core/log.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import type { FailureDetail } from '../workflows/failures.ts';
 import type { HostedBuild } from '../workflows/temporal-runtime.ts';
+import { createRest, type NextStep } from './temporal-rest.ts';
 
 /** The steps as a worker registers them: with heartbeats, the signal of the server's cancellation, and errors that keep their code. */
 
@@ -23,6 +24,10 @@ export interface WorkerActivitiesOptions {
   /** Queue on which this process alone listens. */
   readonly hostQueue: string;
   readonly log: Log;
+  /** Fires when the worker begins to stop. */
+  readonly stopping: AbortSignal;
+  /** Called when no step is under way and no build is open here; steps that come meanwhile wait for it. */
+  readonly onIdle?: () => Promise<void>;
 }
 
 type Activity = (request: never) => Promise<unknown>;
@@ -34,6 +39,8 @@ export interface WorkerActivities {
   readonly host: Readonly<Record<string, Activity>>;
   /** Throws away builds whose run did not come back; returns how many. */
   sweep(now: number): Promise<number>;
+  /** Builds that are open here. */
+  openBuilds(): number;
 }
 
 export function createWorkerActivities(options: WorkerActivitiesOptions): WorkerActivities {
@@ -42,62 +49,100 @@ export function createWorkerActivities(options: WorkerActivitiesOptions): Worker
   const lastUsed = new Map<string, number>();
 
   const using = async <Result>(buildId: string, work: () => Promise<Result>): Promise<Result> => {
+    if (!lastUsed.has(buildId)) return work();
     lastUsed.set(buildId, Number.POSITIVE_INFINITY);
     try {
       return await work();
     } finally {
-      lastUsed.set(buildId, Date.now());
+      // Unless the step was the last one.
+      if (lastUsed.has(buildId)) lastUsed.set(buildId, Date.now());
     }
   };
+  const restAfter = createRest({
+    rest: async () => options.onIdle?.(),
+    isBusy: () => lastUsed.size > 0,
+    onError: (error) => options.log.warn({ err: error }, 'the local files of runs were not given back'),
+  });
   const attempt = <Request, Result>(
     work: (steps: WorkerSteps, request: Request, signal: AbortSignal) => Promise<Result>,
+    { ending, next }: StepManner,
   ) => {
     return async (request: Request): Promise<Result> =>
-      runAttempt(options, (scope) => work(options.createSteps(scope), request, scope.signal));
+      restAfter(next, () =>
+        runAttempt(options, ending, (scope) => work(options.createSteps(scope), request, scope.signal)),
+      );
   };
   const hostStep = <Request extends { readonly buildId: string }, Result>(
     work: (steps: WorkerSteps, request: Request) => Promise<Result>,
+    ending: StepManner['ending'],
   ) =>
-    attempt<Request, Result>((steps, request, signal) =>
-      using(request.buildId, () =>
-        inTurn(async () => {
-          signal.throwIfAborted();
-          return work(steps, request);
+    attempt<Request, Result>(
+      (steps, request, signal) =>
+        using(request.buildId, () =>
+          inTurn(async () => {
+            signal.throwIfAborted();
+            return work(steps, request);
+          }),
+        ).catch((error: unknown) => {
+          // The run is told that this host is lost and will not ask for this build again.
+          if (options.stopping.aborted) lastUsed.delete(request.buildId);
+          throw error;
         }),
-      ),
+      { ending, next: 'none' },
     );
 
   return {
     shared: {
-      prepare: attempt<Parameters<WorkerSteps['prepare']>[0], unknown>((steps, request) => steps.prepare(request)),
-      extract: attempt<Parameters<WorkerSteps['extract']>[0], unknown>((steps, request) => steps.extract(request)),
-      backfillSlice: attempt<Parameters<WorkerSteps['backfillSlice']>[0], unknown>((steps, request) =>
-        steps.backfillSlice(request),
+      prepare: attempt<Parameters<WorkerSteps['prepare']>[0], unknown>(
+        (steps, request) => steps.prepare(request),
+        SHARED_MANNER,
       ),
-      openBuild: attempt<Parameters<WorkerSteps['openBuild']>[0], HostedBuild>((steps, request, signal) =>
-        inTurn(async () => {
-          signal.throwIfAborted();
-          const build = await steps.openBuild(request);
-          // The server gave this attempt up: nobody will ever name this build.
-          if (signal.aborted) await steps.abortBuild({ buildId: build.buildId });
-          else if (build.needed) lastUsed.set(build.buildId, Date.now());
-          return { ...build, queue: options.hostQueue };
-        }),
+      extract: attempt<Parameters<WorkerSteps['extract']>[0], unknown>(
+        (steps, request) => steps.extract(request),
+        SHARED_MANNER,
+      ),
+      backfillSlice: attempt<Parameters<WorkerSteps['backfillSlice']>[0], unknown>(
+        (steps, request) => steps.backfillSlice(request),
+        SHARED_MANNER,
+      ),
+      openBuild: attempt<Parameters<WorkerSteps['openBuild']>[0], HostedBuild>(
+        (steps, request, signal) =>
+          inTurn(async () => {
+            signal.throwIfAborted();
+            const build = await steps.openBuild(request);
+            // The server gave this attempt up, or nobody will be here to go on: nobody will ever name this build.
+            if (signal.aborted) {
+              await steps.abortBuild({ buildId: build.buildId });
+              signal.throwIfAborted();
+            }
+            if (build.needed) lastUsed.set(build.buildId, Date.now());
+            return { ...build, queue: options.hostQueue };
+          }),
+        { ending: 'atOnce', next: 'none' },
       ),
     },
     host: {
-      runModels: hostStep<Parameters<WorkerSteps['runModels']>[0], unknown>((steps, request) =>
-        steps.runModels(request),
+      runModels: hostStep<Parameters<WorkerSteps['runModels']>[0], unknown>(
+        (steps, request) => steps.runModels(request),
+        'atOnce',
       ),
       // Samples of failing rows stay in the release's own record: a history is no place for rows.
-      runTests: hostStep<Parameters<WorkerSteps['runTests']>[0], unknown>(async (steps, request) =>
-        (await steps.runTests(request)).map((result) => ({ ...result, sample: [] })),
+      runTests: hostStep<Parameters<WorkerSteps['runTests']>[0], unknown>(
+        async (steps, request) => (await steps.runTests(request)).map((result) => ({ ...result, sample: [] })),
+        'atOnce',
       ),
-      publish: hostStep<Parameters<WorkerSteps['publish']>[0], unknown>((steps, request) => steps.publish(request)),
-      abortBuild: attempt<Parameters<WorkerSteps['abortBuild']>[0], void>((steps, request) => {
+      publish: hostStep<Parameters<WorkerSteps['publish']>[0], unknown>(async (steps, request) => {
+        const release = await steps.publish(request);
         lastUsed.delete(request.buildId);
-        return steps.abortBuild(request);
-      }),
+        return release;
+      }, 'inGraceTime'),
+      abortBuild: attempt<Parameters<WorkerSteps['abortBuild']>[0], void>(
+        (steps, request) => {
+          lastUsed.delete(request.buildId);
+          return steps.abortBuild(request);
+        },
+        { ending: 'inGraceTime', next: 'none' },
+      ),
     },
     sweep: async (now) => {
       const gone = [...lastUsed].filter(([, at]) => now - at > WORKER.abandonedBuildMs).map(([buildId]) => buildId);
@@ -109,6 +154,7 @@ export function createWorkerActivities(options: WorkerActivitiesOptions): Worker
       }
       return gone.length;
     },
+    openBuilds: () => lastUsed.size,
   };
 }
 
@@ -122,12 +168,24 @@ function createTurns(): <Result>(work: () => Promise<Result>) => Promise<Result>
   };
 }
 
+interface StepManner {
+  /** When the worker stops: a build dies with its worker, so that going on with it only delays the next one; the rest may end well. */
+  readonly ending: 'atOnce' | 'inGraceTime';
+  /** What usually comes next here. */
+  readonly next: NextStep;
+}
+
+/** The build that follows, or the next slice, reads the same files. */
+const SHARED_MANNER: StepManner = { ending: 'inGraceTime', next: 'expected' };
+
 async function runAttempt<Result>(
   options: WorkerActivitiesOptions,
+  ending: StepManner['ending'],
   work: (scope: AttemptScope) => Promise<Result>,
 ): Promise<Result> {
   const context = Context.current();
-  const { cancellationSignal: signal } = context;
+  const { cancellationSignal } = context;
+  const signal = ending === 'atOnce' ? AbortSignal.any([cancellationSignal, options.stopping]) : cancellationSignal;
   let latest: unknown;
   // However short the server's patience is, two signs of life fit into it.
   const everyMs = Math.min(
@@ -146,9 +204,9 @@ async function runAttempt<Result>(
     requireCarriable(context.info.activityType, result);
     return result;
   } catch (error) {
-    if (signal.aborted && isShutdown(signal)) throw toFailure(workerStops());
     // Rejects with the server's own word for why.
-    if (signal.aborted) await context.cancelled;
+    if (cancellationSignal.aborted && !isShutdown(cancellationSignal)) await context.cancelled;
+    if (signal.aborted) throw toFailure(workerStops());
     const { activityType, attempt } = context.info;
     const code = isSluiceError(error) ? error.code : 'INTERNAL';
     options.log.warn({ activity: activityType, attempt, code }, messageOf(error));

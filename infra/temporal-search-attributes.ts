@@ -2,7 +2,30 @@ import { encodeSearchAttributeIndexedValueType } from '@temporalio/common/lib/se
 import { SEARCH_ATTRIBUTES } from '../temporal.config.ts';
 import { messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import type { Config } from './config.ts';
-import { connectTemporal, toTemporalError } from './temporal-connection.ts';
+import { connectTemporal, type TemporalClient, toTemporalError } from './temporal-connection.ts';
+
+export interface SearchAttributeGaps {
+  readonly missing: readonly (keyof typeof SEARCH_ATTRIBUTES)[];
+  /** There, but of another type: a run that sets one fails. */
+  readonly wrong: readonly (keyof typeof SEARCH_ATTRIBUTES)[];
+}
+
+/** What the namespace lacks of what runs set on themselves. */
+export async function findSearchAttributeGaps({
+  connection,
+  namespace,
+}: Pick<TemporalClient, 'connection' | 'namespace'>): Promise<SearchAttributeGaps> {
+  const found = (await connection.operatorService.listSearchAttributes({ namespace })).customAttributes ?? {};
+  const names = Object.keys(SEARCH_ATTRIBUTES) as (keyof typeof SEARCH_ATTRIBUTES)[];
+  return {
+    missing: names.filter((name) => !(name in found)),
+    wrong: names.filter((name) => name in found && Number(found[name]) !== typeCode(name)),
+  };
+}
+
+function typeCode(name: keyof typeof SEARCH_ATTRIBUTES): number {
+  return encodeSearchAttributeIndexedValueType(SEARCH_ATTRIBUTES[name]) ?? 0;
+}
 
 /** Adds the search attributes that the namespace lacks: a run that sets an unknown one would never end. */
 export async function ensureSearchAttributes(
@@ -11,14 +34,11 @@ export async function ensureSearchAttributes(
   const temporal = await connectTemporal(config);
   const { connection, namespace, address } = temporal;
   try {
-    const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
-    const missing = Object.entries(SEARCH_ATTRIBUTES).filter(([name]) => !(name in (customAttributes ?? {})));
+    const { missing } = await findSearchAttributeGaps(temporal);
     if (missing.length === 0) return;
     await connection.operatorService.addSearchAttributes({
       namespace,
-      searchAttributes: Object.fromEntries(
-        missing.map(([name, type]) => [name, encodeSearchAttributeIndexedValueType(type) ?? 0]),
-      ),
+      searchAttributes: Object.fromEntries(missing.map((name) => [name, typeCode(name)])),
     });
   } catch (error) {
     const failure = toTemporalError(error, address);

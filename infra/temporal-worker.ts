@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { TASK_QUEUE, WORKER } from '../temporal.config.ts';
@@ -20,7 +21,7 @@ export interface WorkerOptions {
   /** Workflow code bundled before; bundled now when absent. */
   readonly bundlePath?: string;
   /** Wraps the steps; tests make them fail or die here. */
-  readonly wrap?: (steps: WorkerSteps) => WorkerSteps;
+  readonly wrap?: (steps: WorkerSteps, signal: AbortSignal) => WorkerSteps;
 }
 
 /** Serves the project's runs until the signal fires; then ends what can be ended within the grace time and hands the rest back. */
@@ -36,6 +37,8 @@ export async function runWorker(project: Project, options: WorkerOptions): Promi
     const activities = createWorkerActivities({
       hostQueue,
       log,
+      stopping: options.signal,
+      onIdle: async () => project.store.releaseLocalFiles?.(),
       createSteps: ({ signal, onProgress }) => {
         const forUrl = (sourceUrl: string) => steps.forScope({ signal, onProgress, sourceUrl });
         const own: WorkerSteps = {
@@ -44,7 +47,7 @@ export async function runWorker(project: Project, options: WorkerOptions): Promi
           extract: (request) => withSource(config, log, (url) => forUrl(url).extract(request), onProgress),
           backfillSlice: (request) => withSource(config, log, (url) => forUrl(url).backfillSlice(request), onProgress),
         };
-        return options.wrap?.(own) ?? own;
+        return options.wrap?.(own, signal) ?? own;
       },
     });
     const workflowBundle =
@@ -98,8 +101,16 @@ export async function serve(options: ServeOptions, onReady: () => void): Promise
     maxConcurrentActivityTaskExecutions: WORKER.maxHostSteps,
   });
   const workers = [shared, host];
+  const end = (worker: Worker): void => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  let isStopping = false;
   const stop = (): void => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    if (isStopping) return;
+    isStopping = true;
+    end(shared);
+    // The next step of each open build is still taken, to be refused: the run then builds elsewhere without waiting for this host in vain.
+    void waitUntil(() => activities.openBuilds() === 0, WORKER.handOverMs).then(() => end(host));
   };
   const sweeping = setInterval(() => {
     activities.sweep(Date.now()).catch((error: unknown) => log.warn({ err: error }, 'sweeping builds failed'));
@@ -115,6 +126,10 @@ export async function serve(options: ServeOptions, onReady: () => void): Promise
     clearInterval(sweeping);
     signal.removeEventListener('abort', stop);
   }
+}
+
+async function waitUntil(isDone: () => boolean, atMostMs: number): Promise<void> {
+  for (const until = Date.now() + atMostMs; !isDone() && Date.now() < until; ) await sleep(100);
 }
 
 /** A queue that only this process knows: a restarted worker does not take steps of builds that died with the one before. */

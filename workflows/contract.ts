@@ -27,6 +27,6 @@ export interface EltResult {
   readonly extract?: ExtractReport;
   readonly models: readonly ModelReport[];
   readonly tests: { readonly passed: number; readonly warned: number };
-  /** Absent when nothing changed: the current release already holds it. */
+  /** Absent when nothing changed: the current release already holds it. Without new bytes when it was found standing after the worker that published it had died. */
   readonly release?: ReleaseReport;
 }

@@ -1,4 +1,4 @@
-import type { ModelReport, ReleaseReport } from '../activities/contract.ts';
+import type { BuildHandle, ModelReport, ReleaseReport } from '../activities/contract.ts';
 import type { EltInput, EltResult, PipelineRuntime } from './contract.ts';
 
 /**
@@ -9,7 +9,8 @@ import type { EltInput, EltResult, PipelineRuntime } from './contract.ts';
  *                         └─ silver ── tests ── gold ── tests ── publish ─────── done
  *                              └─ any failure: abortBuild, the last release stands
  *                                               publish lost the race, or the host with the clones died:
- *                                               again from openBuild, on the newest release
+ *                                               again from openBuild, on the newest release; one that came
+ *                                               meanwhile and leaves nothing to do is the release of this run
  */
 export async function runElt(runtime: PipelineRuntime, input: EltInput): Promise<EltResult> {
   const { activities } = runtime;
@@ -21,9 +22,11 @@ export async function runElt(runtime: PipelineRuntime, input: EltInput): Promise
       : await activities.extract({ runKey, ...(input.sources && { sources: input.sources }) });
   if (steps === 'extract')
     return { asOf: input.asOf, ...(extract && { extract }), models: [], tests: { passed: 0, warned: 0 } };
+  const seen: Seen = {};
   for (let attempt = 1; ; attempt++) {
     try {
-      return { asOf: input.asOf, ...(extract && { extract }), ...(await buildAndPublish(runtime, input, runKey)) };
+      const built = await buildAndPublish(runtime, input, runKey, seen);
+      return { asOf: input.asOf, ...(extract && { extract }), ...built };
     } catch (error) {
       const code = runtime.codeOf(error);
       if (!STARTS_AGAIN.includes(code) || attempt === MAX_BUILDS) throw error;
@@ -37,11 +40,24 @@ const STARTS_AGAIN: readonly string[] = ['RELEASE_CONFLICT', 'BUILD_HOST_LOST'];
 /** Builds after which a run gives up: each one means that somebody else published or a host died meanwhile. */
 const MAX_BUILDS = 5;
 
-async function buildAndPublish(
-  runtime: PipelineRuntime,
-  input: EltInput,
-  runKey: string,
-): Promise<Pick<EltResult, 'models' | 'tests' | 'release'>> {
+type Built = Pick<EltResult, 'models' | 'tests' | 'release'>;
+
+/** What a run remembers from one of its builds to the next. */
+interface Seen {
+  /** Number of the release that stood when the first build was opened. */
+  base?: number;
+  /** The last build that got as far as publishing. */
+  finished?: Built;
+}
+
+/** A worker may die between publishing and saying so: what the next build then finds standing, newer than what the first one found, is what this run brought about. */
+function findPublished({ standing }: BuildHandle, { base, finished }: Seen): Built | undefined {
+  if (base === undefined || finished === undefined || standing === undefined || standing.number <= base)
+    return undefined;
+  return { ...finished, release: { ...standing, newBytes: 0, ms: 0 } };
+}
+
+async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey: string, seen: Seen): Promise<Built> {
   const { activities } = runtime;
   const build = await activities.openBuild({
     runKey,
@@ -53,7 +69,8 @@ async function buildAndPublish(
   try {
     const models: ModelReport[] = [];
     const tests = { passed: 0, warned: 0 };
-    if (!build.needed) return { models, tests };
+    if (!build.needed) return findPublished(build, seen) ?? { models, tests };
+    seen.base ??= build.standing?.number ?? 0;
     for (const layer of ['silver', 'gold'] as const) {
       models.push(...(await activities.runModels({ buildId: build.buildId, layer })));
       for (const result of await activities.runTests({ buildId: build.buildId, layer })) {
@@ -61,6 +78,7 @@ async function buildAndPublish(
         else tests.warned++;
       }
     }
+    seen.finished = { models, tests };
     const release: ReleaseReport = await activities.publish({ buildId: build.buildId });
     published = true;
     return { models, tests, release };

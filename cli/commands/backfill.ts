@@ -2,7 +2,7 @@ import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { BackfillResult, BackfillStart } from '../../workflows/backfill.ts';
 import type { CommandHost } from '../context.ts';
 import { toSnakeCase } from '../output.ts';
-import { formatCount } from '../table.ts';
+import { formatCount, formatCounted } from '../table.ts';
 
 interface BackfillOptions {
   readonly keyFrom?: string;
@@ -51,7 +51,7 @@ export function registerBackfill({ program, action }: CommandHost): void {
           const result = await waitForRun<BackfillResult>(temporal, run, { signal });
           output.result(toSnakeCase({ ...run, ...result }));
           output.line(
-            `${result.source}.${result.table}: ${formatCount(result.rowsRead)} rows read, ${formatCount(result.inserted)} new, ${formatCount(result.updated)} changed, ${formatCount(result.deleted)} deleted${result.note === undefined ? '' : ` (${result.note})`}.`,
+            `${result.source}.${result.table}: ${formatCounted(result.rowsRead, 'row')} read, ${formatCount(result.inserted)} new, ${formatCount(result.updated)} changed, ${formatCount(result.deleted)} deleted${result.note === undefined ? '' : ` (${result.note})`}.`,
           );
           if (result.release !== undefined) output.line(`Release ${result.release} shows it.`);
         } finally {

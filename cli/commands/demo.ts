@@ -13,7 +13,7 @@ import { showUserTrends } from '../demo-answer.ts';
 import { toSnakeCase } from '../output.ts';
 import { createProgressView, type ProgressView } from '../progress.ts';
 import { printRun } from '../run-report.ts';
-import { formatCount, formatDuration, formatTable } from '../table.ts';
+import { formatCount, formatCounted, formatDuration, formatTable } from '../table.ts';
 
 const loadSchema = z.object({
   scale: z.coerce.number().positive().max(1000),
@@ -85,9 +85,7 @@ export function registerDemo({ program, action }: CommandHost): void {
             async (url) => {
               const evolved = await evolve(url, days, view);
               view.done();
-              context.output.heading(
-                `${evolved.days.length} more ${evolved.days.length === 1 ? 'day' : 'days'} of life, to ${evolved.asOf}`,
-              );
+              context.output.heading(`${formatCounted(evolved.days.length, 'more day')} of life, to ${evolved.asOf}`);
               context.output.line(formatDays(evolved.days));
               await finishDemo(context, url, view, started, { evolved });
             },

@@ -1,56 +1,32 @@
-import { existsSync, statSync } from 'node:fs';
-import { access, constants, statfs } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { dirname } from 'node:path';
-import { compileOnBronze } from '../../infra/compile-project.ts';
 import type { Config } from '../../infra/config.ts';
-import { openProject, type Project, withSource } from '../../infra/project.ts';
-import { SLUICE_VERSION } from '../../infra/version.ts';
-import { isSluiceError, messageOf } from '../../warehouse/core/errors.ts';
-import { inspectSource, loadSources } from '../../warehouse/extract/index.ts';
+import { openProject, type Project } from '../../infra/project.ts';
 import type { CommandHost } from '../context.ts';
-import { formatBytes, formatCount } from '../table.ts';
-
-interface Finding {
-  readonly check: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  readonly detail: string;
-  readonly remedy?: string;
-}
-
-const OLDEST_POSTGRES = 14;
-const LOW_DISK_BYTES = 1024 ** 3;
+import {
+  checkFolder,
+  checkModels,
+  checkNode,
+  checkPort,
+  checkRelease,
+  checkSecret,
+  checkSource,
+} from '../doctor-checks.ts';
+import { type Finding, type Outcome, observe, printFinding } from '../doctor-findings.ts';
+import { checkLake } from '../doctor-lake.ts';
 
 export function registerDoctor({ program, action }: CommandHost): void {
   program
     .command('doctor')
     .summary('check configuration and servers, and say how to mend what fails')
     .description(
-      'Tries every part that a run needs and says, for each, whether it works, what it found and how to mend it. Changes no data: an embedded Postgres is started for a moment. Exit code 1 when something fails.',
+      'Tries every part that a run needs and says, for each, whether it works, what it found and how to mend it: the lake, the source, the models, and the Temporal server where one is named. Changes no data: an embedded Postgres is started for a moment, and a lake in S3 gets one small object that is removed again. Exit code 1 when something fails.',
     )
     .addHelpText('after', '\nExamples:\n  $ sluice doctor\n  $ sluice doctor --json')
     .action(
       action(async ({ config, output, log }) => {
-        const project = openProject(config, log);
-        const checks: readonly (readonly [string, () => Promise<Omit<Finding, 'check'>>])[] = [
-          ['node', checkNode],
-          ['configuration', async () => ({ status: 'ok', detail: `project ${config.projectDir}` })],
-          ['lake', () => checkLake(project)],
-          ['cache', () => checkFolder(config.cacheDir, 'SLUICE_CACHE')],
-          ['source', () => checkSource(project)],
-          ['models', () => checkModels(project)],
-          ['release', () => checkRelease(project)],
-          ['token secret', () => checkSecret(config)],
-          ['port', () => checkPort(config)],
-        ];
         const findings: Finding[] = [];
-        for (const [check, run] of checks) {
-          const finding = { check, ...(await run().catch(toFailure)) };
+        for await (const finding of examine(config, openProject(config, log))) {
           findings.push(finding);
-          output.line(
-            `${{ ok: '✓', warn: '!', fail: '✗' }[finding.status]} ${check.padEnd(14)} ${finding.detail.replaceAll('\n', `\n${' '.repeat(17)}`)}`,
-          );
-          if (finding.remedy !== undefined) output.line(`${' '.repeat(17)}→ ${finding.remedy}`);
+          printFinding(output, finding);
         }
         const failed = findings.filter((finding) => finding.status === 'fail').length;
         output.result({ ok: failed === 0, findings });
@@ -62,124 +38,22 @@ export function registerDoctor({ program, action }: CommandHost): void {
     );
 }
 
-function toFailure(error: unknown): Omit<Finding, 'check'> {
-  if (!isSluiceError(error)) return { status: 'fail', detail: messageOf(error) };
-  return {
-    status: 'fail',
-    detail: `${error.code}: ${error.message}`,
-    ...(error.remedy !== undefined && { remedy: error.remedy }),
-  };
-}
-
-async function checkNode(): Promise<Omit<Finding, 'check'>> {
-  return {
-    status: 'ok',
-    detail: `${process.versions.node} on ${process.platform} ${process.arch}, Sluice ${SLUICE_VERSION}`,
-  };
-}
-
-/** A folder is tried by making it; another store by listing it. */
-async function checkLake({ config, store }: Project): Promise<Omit<Finding, 'check'>> {
-  if (config.lake.kind === 'folder') return checkFolder(config.lake.dir, 'SLUICE_LAKE');
-  for await (const _object of store.list('')) break;
-  return {
-    status: 'ok',
-    detail: `${store.url}${config.lake.endpoint === undefined ? '' : ` at ${config.lake.endpoint}`}`,
-  };
-}
-
-async function checkFolder(dir: string, option: string): Promise<Omit<Finding, 'check'>> {
-  // A folder that is not there yet will be made: what counts is the nearest one above it that is.
-  let existing = dir;
-  while (!existsSync(existing)) existing = dirname(existing);
-  try {
-    if (!statSync(existing).isDirectory()) throw new Error(`${existing} is not a folder`);
-    await access(existing, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (error) {
-    return {
-      status: 'fail',
-      detail: `${dir} cannot be written: ${messageOf(error)}`,
-      remedy: `Create it with the right owner, or point ${option} elsewhere.`,
-    };
-  }
-  const { bavail, bsize } = await statfs(existing);
-  const free = bavail * bsize;
-  if (free < LOW_DISK_BYTES)
-    return {
-      status: 'warn',
-      detail: `${dir}, ${formatBytes(free)} free`,
-      remedy: `Free some space, or point ${option} at a larger disk.`,
-    };
-  return { status: 'ok', detail: `${dir}, ${formatBytes(free)} free` };
-}
-
-async function checkSource({ config, log, bronze }: Project): Promise<Omit<Finding, 'check'>> {
-  const sources = await loadSources(config.projectDir);
-  const state = await bronze.state(sources.map((source) => source.name));
-  const found = await withSource(config, log, (url) =>
-    inspectSource({ url, sources, state, version: SLUICE_VERSION, maskSecret: config.maskSecret }),
-  );
-  const where = config.sourceUrl === 'embedded' ? 'embedded' : new URL(config.sourceUrl).host;
-  const detail = `Postgres ${found.serverVersion} (${where}), ${sources.length} source${sources.length === 1 ? '' : 's'}, ${formatCount(found.tables.length)} tables`;
-  if (Number.parseInt(found.serverVersion, 10) < OLDEST_POSTGRES) {
-    return { status: 'fail', detail, remedy: `Sluice needs Postgres ${OLDEST_POSTGRES} or newer.` };
-  }
-  if (found.unprovable !== null) {
-    return {
-      status: 'warn',
-      detail: `${detail}; cursor tables are scanned for rows of new transactions: ${found.unprovable}`,
-      remedy:
-        'grant pg_read_all_stats to the role, so that it sees running transactions, where that is what is missing.',
-    };
-  }
-  const swept = found.tables.filter((table) => table.unprovenBecause !== null);
-  if (swept.length === 0) return { status: 'ok', detail };
-  return {
-    status: 'warn',
-    detail: `${detail}\nscanned for rows of new transactions, not read by their cursor: ${swept.map((table) => `${table.source}.${table.table} (${table.unprovenBecause ?? ''})`).join(', ')}`,
-    remedy:
-      'Correct, only slower: add a trigger that sets the cursor column from now() before insert or update, or choose mode full.',
-  };
-}
-
-async function checkModels(project: Project): Promise<Omit<Finding, 'check'>> {
-  const { compiled } = await compileOnBronze(project);
-  const tests = compiled.models.reduce((sum, model) => sum + model.tests.length, 0) + compiled.sqlTests.length;
-  return {
-    status: 'ok',
-    detail: `${formatCount(compiled.models.length)} models and ${formatCount(tests)} tests compile`,
-  };
-}
-
-async function checkRelease({ releases }: Project): Promise<Omit<Finding, 'check'>> {
-  const release = await releases.current();
-  if (release === undefined) return { status: 'warn', detail: 'none yet', remedy: 'sluice run makes the first.' };
-  await releases.fetch(release);
-  return { status: 'ok', detail: `${release.number} (${release.version}), as of ${release.asOf}, its files are whole` };
-}
-
-async function checkSecret(config: Config): Promise<Omit<Finding, 'check'>> {
-  if (config.jwtSecret !== undefined) return { status: 'ok', detail: 'SLUICE_JWT_SECRET is set' };
-  return {
-    status: 'warn',
-    detail: 'the development secret in .sluice/jwt-secret',
-    remedy: 'Enough on this machine; set SLUICE_JWT_SECRET before serving others.',
-  };
-}
-
-/** Only `serve` needs the port, and what holds it is often a `sluice serve`: no failure. */
-async function checkPort({ serve }: Config): Promise<Omit<Finding, 'check'>> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', (error) =>
-      resolve({
-        status: 'warn',
-        detail: `${serve.host}:${serve.port} cannot be listened on: ${error.message}`,
-        remedy: 'For sluice serve, end what holds it, or set SLUICE_SERVE_PORT; 0 takes a free one.',
-      }),
-    );
-    server.listen(serve.port, serve.host, () =>
-      server.close(() => resolve({ status: 'ok', detail: `${serve.host}:${serve.port} is free` })),
-    );
-  });
+async function* examine(config: Config, project: Project): AsyncGenerator<Finding> {
+  yield observe('node', checkNode);
+  yield observe('configuration', async () => ({ status: 'ok', detail: `project ${config.projectDir}` }));
+  const lake = await observe('lake', () => checkLake(project));
+  yield lake;
+  // A server that is away is waited for by each that asks it; once is enough.
+  const hasLake = config.lake.kind === 'folder' || lake.status !== 'fail';
+  const onLake = async (look: () => Promise<Outcome>): Promise<Outcome> =>
+    hasLake ? look() : { status: 'warn', detail: 'not looked at: the lake failed' };
+  yield observe('cache', () => checkFolder(config.cacheDir, 'SLUICE_CACHE'));
+  yield observe('source', () => checkSource(project, hasLake));
+  yield observe('models', () => onLake(() => checkModels(project)));
+  yield observe('release', () => onLake(() => checkRelease(project)));
+  // The client's libraries take half a second to load: here, and not whenever the command line starts.
+  const { checkTemporal } = await import('../doctor-temporal.ts');
+  yield* checkTemporal(config);
+  yield observe('token secret', () => checkSecret(config));
+  yield observe('port', () => checkPort(config));
 }

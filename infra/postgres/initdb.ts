@@ -59,10 +59,9 @@ async function runInitdb(
     `--pwfile=${passwordFile}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
-    // The builtin provider needs no locale of the operating system, so text sorts the same on every machine.
+    // Neither needs a locale of the operating system, so text sorts the same on every machine.
     '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
+    ...(hasBuiltinLocale(options.binaries) ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : []),
     '--no-instructions',
     ...(options.durable ? [] : ['--no-sync']),
   ];
@@ -91,6 +90,11 @@ async function runInitdb(
       cause: new Error(output.trim()),
     },
   );
+}
+
+/** Postgres 17 brought the builtin provider. */
+function hasBuiltinLocale({ version }: Binaries): boolean {
+  return Number(version.split('.')[0]) >= 17;
 }
 
 /** Removes what killed starters left of their drafts. */

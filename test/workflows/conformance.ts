@@ -243,6 +243,30 @@ export function testConformance(name: string, run: Binding): void {
     },
   );
 
+  named('a release that was published by a worker that died of it is the release of the run', async () => {
+    const standing = (number: number) => ({ number, version: `v${number}`, asOf: '2026-06-30', bytes: 2 });
+    const script = createScript({
+      openBuild: (call: Call) =>
+        call.nth === 1
+          ? { ...RESULTS.openBuild(1), standing: standing(4) }
+          : { ...RESULTS.openBuild(2), needed: false, toRun: 0, standing: standing(5) },
+      publish: fails('BUILD_HOST_LOST', true),
+    });
+    const result = await start(script);
+    assert.deepEqual(result.release, { ...standing(5), newBytes: 0, ms: 0 });
+    assert.deepEqual(result.models, [...RESULTS.models('silver'), ...RESULTS.models('gold')]);
+    assert.deepEqual(result.tests, { passed: 2, warned: 2 });
+  });
+
+  named('what stood before the run is not its release, however often its build starts again', async () => {
+    const standing = { number: 4, version: 'v4', asOf: '2026-06-30', bytes: 2 };
+    const script = createScript({
+      openBuild: (call: Call) => ({ ...RESULTS.openBuild(call.nth), needed: call.nth === 1, standing }),
+      publish: fails('BUILD_HOST_LOST', true),
+    });
+    assert.equal((await start(script)).release, undefined);
+  });
+
   named('a run that loses every race gives up and says so', async () => {
     const script = createScript({ publish: fails('RELEASE_CONFLICT', true) });
     assert.equal((await failureOf(start(script))).code, 'RELEASE_CONFLICT');

@@ -13,6 +13,7 @@ import type { BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { isSluiceError, messageOf, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
+import { mapLimited } from '../core/map-limited.ts';
 import type { ObjectStore } from '../core/object-store.ts';
 import { CHECKPOINT_EVERY, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { decodeCommit, encodeCommit } from './commit-format.ts';
@@ -33,6 +34,9 @@ export interface Bronze {
   /** Uploads the draft's files, then makes the commit by one exclusive write. Safe to call again with the same draft. Throws COMMIT_CONFLICT when another run took the number. */
   commit(source: string, draft: BronzeCommitDraft): Promise<BronzeCommit>;
 }
+
+/** Files that are brought here at once: a lake in S3 answers each in milliseconds, one after another in minutes. */
+const PARALLEL_FETCHES = 8;
 
 /** Bronze over any object store. Holds no state but a cache of the log it has read. */
 export function openBronze({
@@ -65,18 +69,24 @@ export function openBronze({
   };
 
   const snapshotOf = async (histories: readonly SourceHistory[]): Promise<BronzeSnapshot> => {
+    const files = histories.flatMap((history) => [...history.tables.values()].flatMap((entry) => entry.files));
+    const paths = await mapLimited(files, PARALLEL_FETCHES, ({ key, commit }) => localPath(store, key, commit));
+    const pathOf = new Map(files.map((file, index) => [file, paths[index] ?? '']));
     const tables: BronzeTable[] = [];
     for (const history of histories) {
       for (const [table, entry] of history.tables) {
-        const files = [];
-        for (const file of entry.files) {
-          files.push({ commit: file.commit, path: await localPath(store, file.key, file.commit), rows: file.rows });
-        }
         const aside = [];
         for (const { commit, key, bytes } of entry.quarantined.files)
           aside.push({ commit, path: await localPath(store, key, commit), bytes });
         const { contract, lastCommit, replacedAt } = entry;
-        const known = { source: history.source, table, contract, files, lastCommit, replacedAt };
+        const known: BronzeTable = {
+          source: history.source,
+          table,
+          contract,
+          files: entry.files.map((file) => ({ commit: file.commit, path: pathOf.get(file) ?? '', rows: file.rows })),
+          lastCommit,
+          replacedAt,
+        };
         tables.push(aside.length === 0 ? known : { ...known, aside });
       }
     }

@@ -61,6 +61,7 @@ export async function proveCursors(
   );
 }
 
+/** A partition's copy of its table's trigger counts too: Postgres 14 marks it internal. */
 async function readTriggers(
   session: SourceSession,
   oids: readonly string[],
@@ -84,7 +85,7 @@ async function readTriggers(
             l.lanname as language, p.prosrc as source,
             concat_ws(':', t.oid, t.xmin, p.oid, p.xmin) as stamp
        from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_language l on l.oid = p.prolang
-      where t.tgrelid = any ($1::oid[]) and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 3 = 3
+      where t.tgrelid = any ($1::oid[]) and (not t.tgisinternal or t.tgparentid <> 0) and t.tgenabled in ('O', 'A') and t.tgtype & 3 = 3
       order by t.tgrelid, t.tgname collate "C"`,
     [shapes.flatMap((shape) => shape.leaves)],
   );

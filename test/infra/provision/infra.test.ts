@@ -93,6 +93,7 @@ test('all servers come up, are joined, healed after a kill -9 with their data, a
     const broken = await runMain('status', '--project', project);
     assert.equal(broken.code, 1);
     assert.match(broken.stdout, new RegExp(`✗ ${name} +FAILS: it does not run`));
+    assert.match(broken.stdout, /npm run infra:up brings up what fails/);
     const healed = await up();
     assert.ok(
       healed.servers.every((server) => server.healthy),
@@ -113,6 +114,7 @@ test('all servers come up, are joined, healed after a kill -9 with their data, a
   const pids = (await infraStatus({ dir })).servers.map((server) => server.pid);
   const down = await runMain('down', '--json', '--project', project);
   assert.deepEqual(JSON.parse(down.stdout), { ended: ['postgres', 'temporal', 'minio'] });
+  assert.match((await runMain('status', '--project', project)).stdout, /Ended by infra:down; npm run infra:up starts/);
   for (const pid of pids) assert.equal(startOf(pid), '', `process ${pid} is gone`);
   assert.deepEqual(await infraDown({ dir, log }), [], 'a second time there is nothing to end');
 });
@@ -123,14 +125,16 @@ test('a taken port makes way for the next free one, which is remembered; two who
     await infraDown({ dir, log });
     await rm(dir, { recursive: true, force: true });
   });
-  const blockers = [7233, 7070, 5433].map((port) => {
+  const blockers = [7233, 8233, 7070, 5433].map((port) => {
     const server = createServer();
     server.on('error', () => undefined); // taken already by somebody: as good
     server.listen(port, '127.0.0.1');
     return server;
   });
   t.after(() => blockers.forEach((server) => server.close()));
-  const options = { dir, log, host: readHost(), s3: 'versitygw' } as const;
+  const notes: string[] = [];
+  const onProgress = (server: string, note: string): void => void notes.push(`${server}: ${note}`);
+  const options = { dir, log, host: readHost(), s3: 'versitygw', onProgress } as const;
   const [one, two] = await Promise.all([infraUp(options), infraUp(options)]);
   assert.deepEqual(
     one.servers.map((server) => server.pid),
@@ -143,7 +147,11 @@ test('a taken port makes way for the next free one, which is remembered; two who
     );
   }
   const ports = JSON.stringify(one.environment);
-  assert.ok(!/127\.0\.0\.1:(7233|7070|5433)\b/.test(ports), ports);
+  for (const port of [7233, 8233, 7070, 5433])
+    assert.match(notes.join('\n'), new RegExp(`port ${port} .*is in use, \\d+ instead`), 'who looks for it is told');
+  const ui = await fetch(loadConfig(process.cwd(), one.environment).temporalUi);
+  assert.match(await ui.text(), /<html/, 'links to runs open the Web UI where it is');
+  assert.ok(!/127\.0\.0\.1:(7233|8233|7070|5433)\b/.test(ports), ports);
   await infraDown({ dir, log });
   assert.deepEqual(
     (await infraUp({ dir, log, host: readHost() })).environment,

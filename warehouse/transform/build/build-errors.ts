@@ -21,12 +21,12 @@ export function assertTestsPassed(results: readonly TestResult[]): void {
   const names = failed
     .slice(0, 5)
     .map(({ name, failures, status }) =>
-      status === 'error' ? `${name} (could not run)` : `${name} (${failures} rows)`,
+      status === 'error' ? `${name} (could not run)` : `${name} (${failures} ${failures === 1 ? 'row' : 'rows'})`,
     );
   const more = failed.length > 5 ? ` and ${failed.length - 5} more` : '';
   throw new SluiceError(
     'TESTS_FAILED',
-    `${failed.length} tests failed, nothing was published: ${names.join(', ')}${more}.`,
+    `${failed.length === 1 ? '1 test' : `${failed.length} tests`} failed, nothing was published: ${names.join(', ')}${more}.`,
     {
       remedy: 'Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.',
       details: { tests: failed },
