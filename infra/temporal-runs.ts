@@ -36,7 +36,7 @@ export async function startElt(temporal: TemporalClient, input: EltStart, id?: s
     'elt',
     workflowId,
     input,
-    `${pipeline}${input.asOf === undefined ? '' : `, as of ${input.asOf}`}`,
+    `${pipeline}${input.asOf === undefined ? '' : `, as of ${input.asOf}`}, started by hand on ${new Date().toISOString().slice(0, 10)}`,
   );
 }
 

@@ -69,7 +69,7 @@ function toOptions({ id, pipeline, cron, timeZone, catchupWindowMs }: ScheduleDe
       workflowId: `elt:${pipeline}`,
       taskQueue: TASK_QUEUE,
       args: [{ pipeline, kind: 'nightly', timeZone }],
-      staticSummary: `${pipeline}, nightly`,
+      staticSummary: `${pipeline}, by the schedule ${id} (${cron} ${timeZone})`,
     },
     policies: { overlap: ScheduleOverlapPolicy.BUFFER_ONE, catchupWindow: catchupWindowMs },
   };

@@ -3,8 +3,9 @@ import type { BackfillReport, BackfillRequest } from '../activities/contract.ts'
 import { BACKFILL, BACKFILL_POLICY, DEFAULT_PIPELINE } from '../temporal.config.ts';
 import { callActivity } from './call-activity.ts';
 import type { EltResult } from './contract.ts';
+import { formatChanges, formatCounted } from './counted.ts';
 import type { EltStart } from './elt.ts';
-import { toRunFailure } from './failures.ts';
+import { addToFailure } from './failures.ts';
 import { bound, count, flag, name, readInput, refuse, text } from './input.ts';
 import { openRunState, type RunState } from './run-state.ts';
 import { setSearchAttributes } from './search-attributes.ts';
@@ -100,26 +101,33 @@ export async function backfill(raw?: BackfillStart): Promise<BackfillResult> {
       progress = add(progress, report);
       note = report.note ?? note;
       setSearchAttributes({ EltRows: progress.inserted + progress.updated + progress.deleted });
-      state.leave(`${progress.rowsRead} rows read: +${progress.inserted} ~${progress.updated} -${progress.deleted}`);
+      state.leave(`${formatCounted(progress.rowsRead, 'row')} read: ${formatChanges(progress)}`);
       if (report.next === null) break;
     }
-    const release = input.build === false ? undefined : await bringUpToDate(pipeline, state);
+    const committed = `The backfill of ${source}.${table} is committed (${formatChanges(progress)}), but the run after it failed:`;
+    const release = input.build === false ? undefined : await bringUpToDate(pipeline, state, committed);
+    state.finish();
     const { after: _, ...totals } = progress;
     return { source, table, ...totals, ...(note !== undefined && { note }), ...(release !== undefined && { release }) };
   } catch (error) {
-    throw toRunFailure(error);
+    throw state.fail(error);
   }
 }
 
 /** A whole run, not only a build: it brings the other tables to a moment that is not older than what the backfill read. */
-async function bringUpToDate(pipeline: string, state: RunState): Promise<number | undefined> {
+async function bringUpToDate(pipeline: string, state: RunState, committed: string): Promise<number | undefined> {
   await state.enter('run the pipeline');
-  const result = await executeChild<(input: EltStart) => Promise<EltResult>>('elt', {
-    workflowId: `${workflowInfo().workflowId}:run`,
-    args: [{ pipeline, kind: 'backfill' }],
-    staticSummary: 'bring the models up to date',
-  });
-  return result.release?.number;
+  try {
+    const result = await executeChild<(input: EltStart) => Promise<EltResult>>('elt', {
+      workflowId: `${workflowInfo().workflowId}:run`,
+      args: [{ pipeline, kind: 'backfill' }],
+      staticSummary: 'bring the models up to date',
+    });
+    state.leave(result.release === undefined ? 'run: nothing to publish' : `run: release ${result.release.number}`);
+    return result.release?.number;
+  } catch (error) {
+    throw addToFailure(error, committed);
+  }
 }
 
 function isProgress(value: unknown): value is BackfillProgress {

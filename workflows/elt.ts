@@ -4,7 +4,7 @@ import type { ExtractReport, ExtractRequest, PreparedRun } from '../activities/c
 import { ACTIVITY_POLICIES, DEFAULT_PIPELINE, PREPARE_POLICY } from '../temporal.config.ts';
 import { callActivity } from './call-activity.ts';
 import type { EltInput, EltResult } from './contract.ts';
-import { toRunFailure } from './failures.ts';
+import { formatCounted } from './counted.ts';
 import { date, flag, name, oneOf, readInput, texts, timeZone } from './input.ts';
 import { runElt } from './run-elt.ts';
 import { openRunState } from './run-state.ts';
@@ -29,13 +29,20 @@ const FIELDS = {
   timeZone,
 } as const;
 
+/** How a run came about, for people. */
+const KIND_WORDS = {
+  nightly: 'by its schedule',
+  manual: 'started by hand',
+  backfill: 'after a backfill',
+} as const satisfies Readonly<Record<RunFacts['kind'], string>>;
+
 /** The pipeline on Temporal: look up what the input leaves open, then extract → silver → test → gold → test → publish. */
 export async function elt(raw?: EltStart): Promise<EltResult> {
   const input: EltStart = readInput('elt', raw, FIELDS, { asOf: '2026-06-30' });
   const pipeline = input.pipeline ?? DEFAULT_PIPELINE;
-  const state = openRunState(pipeline);
   const scheduled = scheduledDate(input.timeZone ?? 'UTC');
   const kind = input.kind ?? (scheduled === undefined ? 'manual' : 'nightly');
+  const state = openRunState(`${pipeline}, ${KIND_WORDS[kind]}`);
   setSearchAttributes({ EltPipeline: pipeline, EltRunKind: kind });
   try {
     await state.enter('look up sources and date');
@@ -53,7 +60,10 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
     });
     const run: RunFacts = { pipeline, kind, asOf: prepared.asOf };
     setSearchAttributes({ EltLogicalDate: run.asOf, EltSource: prepared.sources.join('+') });
-    state.leave(`as of ${run.asOf}, sources ${prepared.sources.join(', ')}`);
+    state.name(`${pipeline}, as of ${run.asOf}, ${KIND_WORDS[kind]}`);
+    state.leave(
+      `as of ${run.asOf}, ${prepared.sources.length === 1 ? 'source' : 'sources'} ${prepared.sources.join(', ')}`,
+    );
     const result = await runElt(createTemporalRuntime(run, prepared.sources, state), {
       pipeline,
       asOf: run.asOf,
@@ -63,9 +73,10 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       ...(input.fullRefresh === true && { fullRefresh: true }),
     });
     setSearchAttributes({ EltRows: countRows(result.extract) });
+    state.finish();
     return result;
   } catch (error) {
-    throw toRunFailure(error);
+    throw state.fail(error);
   }
 }
 
@@ -84,11 +95,12 @@ export async function extract({ sources, request }: ExtractStart): Promise<Extra
       policy: ACTIVITY_POLICIES.extract,
       summary: `read ${names} at one snapshot and commit what changed to bronze`,
     });
-    state.leave(`${countRows(report)} rows changed`);
+    state.leave(`${formatCounted(countRows(report), 'row')} changed`);
     setSearchAttributes({ EltRows: countRows(report) });
+    state.finish();
     return report;
   } catch (error) {
-    throw toRunFailure(error);
+    throw state.fail(error);
   }
 }
 

@@ -21,6 +21,39 @@ export function createFailure(code: string, message: string, remedy: string): Ap
   });
 }
 
+/** The same failure with a sentence before its own. */
+export function addToFailure(error: unknown, sentence: string): unknown {
+  const root = rootOf(error);
+  if (isCancellation(error) || !(root instanceof ApplicationFailure)) return error;
+  const detail = detailOf(root);
+  return ApplicationFailure.create({
+    message: `${sentence} ${root.message}`,
+    type: root.type ?? 'INTERNAL',
+    nonRetryable: true,
+    details: [{ ...detail, message: `${sentence} ${detail.message}` }],
+    ...(error instanceof Error && { cause: error }),
+  });
+}
+
+/** Why a run ended, in one line and without the remedy. */
+export function shortReasonOf(error: unknown): string {
+  if (isCancellation(error)) return 'cancelled';
+  const root = rootOf(error);
+  const [line = ''] = (root instanceof ApplicationFailure ? detailOf(root).message : messageOf(root)).split('\n');
+  return line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line;
+}
+
+const MAX_REASON = 200;
+
+function detailOf(failure: ApplicationFailure): FailureDetail {
+  const detail = failure.details?.[0] as FailureDetail | undefined;
+  return typeof detail?.message === 'string' ? detail : { message: failure.message, retryable: false, details: {} };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** What failed in the end, below the wrappings of activities and children. */
 export function rootOf(error: unknown): unknown {
   let root = error;

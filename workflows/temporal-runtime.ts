@@ -11,6 +11,7 @@ import type { BuildHandle, EltActivities, ExtractReport } from '../activities/co
 import { ACTIVITY_POLICIES, CHILD_BUSY_WAIT } from '../temporal.config.ts';
 import { callActivity } from './call-activity.ts';
 import type { PipelineRuntime } from './contract.ts';
+import { formatCounted } from './counted.ts';
 import { codeOf } from './failures.ts';
 import type { RunState } from './run-state.ts';
 import { type RunFacts, searchAttributesOf } from './search-attributes.ts';
@@ -51,7 +52,9 @@ export function createTemporalRuntime(run: RunFacts, sources: readonly string[],
       await state.enter(`extract ${names}`);
       const report = await executeExtract(run, sources, request);
       const changed = countRows(report);
-      state.leave(`extract ${names}: ${changed === 0 ? 'nothing changed' : `${changed} rows changed`}`);
+      state.leave(
+        `extract ${names}: ${changed === 0 ? 'nothing changed' : `${formatCounted(changed, 'row')} changed`}`,
+      );
       return report;
     },
     openBuild: async (request) => {
@@ -61,7 +64,11 @@ export function createTemporalRuntime(run: RunFacts, sources: readonly string[],
         summary: `clone the current release and plan the build, as of ${request.asOf}`,
       });
       if (build.needed) hosts.set(build.buildId, queue);
-      state.leave(build.needed ? `plan: ${build.toRun} of ${build.total} models to run` : 'plan: nothing to build');
+      state.leave(
+        build.needed
+          ? `plan: ${build.toRun} of ${formatCounted(build.total, 'model')} to run`
+          : 'plan: nothing to build',
+      );
       return build;
     },
     runModels: async (request) => {
@@ -70,7 +77,7 @@ export function createTemporalRuntime(run: RunFacts, sources: readonly string[],
         request,
         `build the ${request.layer} models`,
       );
-      state.leave(`${request.layer}: ${models.length} models`);
+      state.leave(`${request.layer}: ${formatCounted(models.length, 'model')}`);
       return models;
     },
     runTests: async (request) => {
@@ -80,7 +87,9 @@ export function createTemporalRuntime(run: RunFacts, sources: readonly string[],
         `test ${request.layer}`,
       );
       const warned = results.filter((result) => result.status !== 'pass').length;
-      state.leave(`${request.layer}: ${results.length} tests${warned === 0 ? '' : `, ${warned} with warnings`}`);
+      state.leave(
+        `${request.layer}: ${formatCounted(results.length, 'test')}${warned === 0 ? '' : `, ${warned} with warnings`}`,
+      );
       return results;
     },
     publish: async (request) => {

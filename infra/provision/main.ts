@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { exitCodeOf, isSluiceError, messageOf, SluiceError } from '../../warehouse/core/errors.ts';
 import { createLog } from '../../warehouse/core/log.ts';
 import { readHost } from '../config.ts';
-import { findTool, type Tool } from './find-tool.ts';
+import { findTools } from './find-tools.ts';
 import { type InfraState, infraDown, infraStatus, infraUp } from './infra.ts';
 import { S3_SERVERS, type S3ServerName } from './server-specs.ts';
 import { TOOL_NAMES } from './tool-pins.ts';
@@ -80,11 +80,7 @@ async function main(): Promise<number> {
     }
     case 'tools': {
       const report = createReporter(values.json);
-      const tools: Tool[] = [];
-      // One after another: each build uses every core.
-      for (const name of TOOL_NAMES) {
-        tools.push(await findTool(name, { host: readHost(), onProgress: (note) => report(name, note) }));
-      }
+      const tools = await findTools(TOOL_NAMES, { host: readHost(), onProgress: report });
       if (values.json) write(JSON.stringify({ tools }));
       for (const { name, path, from, ms } of values.json ? [] : tools) {
         write(`✓ ${name.padEnd(10)} ${path} (${from}, ${(ms / 1000).toFixed(1)} s)`);

@@ -60,14 +60,15 @@ describe('the lake in S3', () => {
   });
 
   test('is read, written with a condition and left as it was, on both servers', async () => {
-    for (const place of [bucket, await testVersity()]) {
+    const examineOn = async (place: TestBucket): Promise<void> => {
       const found = await examine(place.environment, 0);
       assert.equal(found('lake').status, 'ok');
       assert.match(found('lake').detail, /^s3:\/\/t-.* at http:.*conditional writes hold, probe removed$/);
       assert.deepEqual(await keysOf(place), []);
       assert.equal(found('temporal').status, 'ok');
       assert.match(found('temporal').detail, /no server is named/);
-    }
+    };
+    await Promise.all([bucket, await testVersity()].map(examineOn));
   });
 
   test('a wrong port, password or bucket fails with its remedy, and what rests on the lake is not tried', async () => {
@@ -76,14 +77,16 @@ describe('the lake in S3', () => {
       [{ SLUICE_S3_SECRET_ACCESS_KEY: 'not the password' }, /SignatureDoesNotMatch/, /SLUICE_S3_SECRET_ACCESS_KEY/],
       [{ SLUICE_LAKE: 's3://no-such-bucket-here' }, /NoSuchBucket/, /Create the bucket no-such-bucket-here/],
     ] as const;
-    for (const [wrong, detail, remedy] of broken) {
+    const examineWith = async ([wrong, detail, remedy]: (typeof broken)[number]): Promise<void> => {
       const found = await examine({ ...bucket.environment, ...wrong }, 1);
       assert.equal(found('lake').status, 'fail');
       assert.match(found('lake').detail, detail);
       assert.match(found('lake').remedy ?? '', remedy);
       assert.equal(found('source').status, 'ok', 'Postgres is looked at all the same');
       for (const check of ['models', 'release']) assert.match(found(check).detail, /not looked at: the lake failed/);
-    }
+    };
+    // Most of it is waiting for the port where nobody is.
+    await Promise.all(broken.map(examineWith));
   });
 
   test('a server that takes the second write, or no write, is no lake', async (t) => {
@@ -117,12 +120,14 @@ describe('the Temporal server', () => {
   after(() => server.close());
 
   test('nobody there, or no such namespace, fails with its remedy and asks nothing more', async () => {
-    const away = await examine({ TEMPORAL_ADDRESS: '127.0.0.1:1' }, 1);
+    const [away, nowhere] = await Promise.all([
+      examine({ TEMPORAL_ADDRESS: '127.0.0.1:1' }, 1),
+      examine({ ...server.environment, TEMPORAL_NAMESPACE: 'nowhere' }, 1),
+    ]);
     assert.equal(away('temporal').status, 'fail');
     assert.match(away('temporal').detail, /TEMPORAL_UNREACHABLE: No Temporal server answers at 127\.0\.0\.1:1/);
     assert.match(away('temporal').remedy ?? '', /infra:up/);
     assert.throws(() => away('worker'), /no finding worker/);
-    const nowhere = await examine({ ...server.environment, TEMPORAL_NAMESPACE: 'nowhere' }, 1);
     assert.match(nowhere('temporal').detail, /TEMPORAL_REFUSED: The Temporal server at .* has no namespace nowhere/);
     assert.match(nowhere('temporal').remedy ?? '', /namespace create --address 127.* --namespace nowhere/);
   });

@@ -116,9 +116,11 @@ export async function bucketOn(server: RunningServer): Promise<TestBucket> {
 
 /** Brings all three up and keeps them until this process ends, so that test processes that follow each other share them. */
 export async function holdTestServers(onProgress: (server: string, note: string) => void): Promise<void> {
-  for (const spec of [temporalServer, minioServer, versitygwServer]) {
-    await joinShared(spec, (note) => onProgress(spec.name, note));
-  }
+  const specs = [temporalServer, minioServer, versitygwServer];
+  const servers = await Promise.allSettled(
+    specs.map((spec) => joinShared(spec, (note) => onProgress(spec.name, note))),
+  );
+  for (const server of servers) if (server.status === 'rejected') throw server.reason;
 }
 
 const SHARED_DIR = join(tmpdir(), `sluice-test-servers-${userInfo().uid}`);

@@ -52,8 +52,7 @@ async function assertOnce(lake: Lake, result: EltResult): Promise<void> {
 describe('away for 20 s in the middle of a run', { concurrency: true }, () => {
   test('the S3 server, killed once the first file is in the lake: the run ends right without a hand', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sluice-outage-'));
-    const server = await startTestTemporal();
-    const s3 = await ownServer(S3_SERVERS.minio, join(dir, 'minio'));
+    const [server, s3] = await Promise.all([startTestTemporal(), ownServer(S3_SERVERS.minio, join(dir, 'minio'))]);
     const bucket = await bucketOn(s3);
     const lake = await openLake(server, { place: bucket.environment });
     const worker = startWorker(lake, bundle.path);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { createWorkerActivities } from '../../infra/temporal-activities.ts';
 import { connectTemporal, connectWorker } from '../../infra/temporal-connection.ts';
 import { startElt, waitForRun } from '../../infra/temporal-runs.ts';
@@ -128,50 +128,53 @@ test('a run goes through: worker and client give their certificate and the API k
   assert.deepEqual([...new Set(closed.calls.map(({ client }) => client))], ['client']);
 });
 
-test('a wrong authority, a wrong name, no client certificate, no TLS: each says what is wrong and which variable mends it', async () => {
-  const cases = [
-    [
-      'another authority',
-      { ...trusting(open), TEMPORAL_TLS_SERVER_CA_CERT_PATH: files.otherCa },
-      /No TLS connection .*(unable to verify|self.signed|issuer)/i,
-      /TEMPORAL_TLS_SERVER_CA_CERT_PATH/,
-    ],
-    [
-      'the system’s authorities',
-      { TEMPORAL_ADDRESS: open.address, TEMPORAL_TLS: 'true' },
-      /unable to verify|self.signed|issuer/i,
-      /TEMPORAL_TLS_SERVER_CA_CERT_PATH/,
-    ],
-    [
-      'another name',
-      { ...trusting(open), TEMPORAL_TLS_SERVER_NAME: 'elsewhere.test' },
-      /elsewhere\.test/,
-      /TEMPORAL_TLS_SERVER_NAME/,
-    ],
-    ['no client certificate', trusting(closed), /certificate required/i, /TEMPORAL_TLS_CLIENT_CERT_PATH/],
-    ['no TLS where it is due', { TEMPORAL_ADDRESS: open.address }, /speaks TLS and this client/, /TEMPORAL_TLS=true/],
-    [
-      'TLS where there is none',
-      { TEMPORAL_ADDRESS: server.address, TEMPORAL_API_KEY: 'the key' },
-      /speaks no TLS/,
-      /TEMPORAL_TLS=false/,
-    ],
-  ] as const;
-  await Promise.all(
-    cases.map(async ([name, environment, message, remedy]) => {
-      for (const error of await refusals(environment)) {
-        assert.equal(error.code, 'TEMPORAL_REFUSED', `${name}: ${error.message}`);
-        assert.match(error.message, message, name);
-        assert.match(error.remedy ?? '', remedy, name);
-        assert.doesNotMatch(`${error.message}${error.remedy}`, /the key/);
-      }
-    }),
-  );
-});
+// At the same time: most of it is waiting for answers that do not come.
+describe('a server that cannot be reached as it is asked for', { concurrency: true }, () => {
+  test('a wrong authority, a wrong name, no client certificate, no TLS: each says what is wrong and which variable mends it', async () => {
+    const cases = [
+      [
+        'another authority',
+        { ...trusting(open), TEMPORAL_TLS_SERVER_CA_CERT_PATH: files.otherCa },
+        /No TLS connection .*(unable to verify|self.signed|issuer)/i,
+        /TEMPORAL_TLS_SERVER_CA_CERT_PATH/,
+      ],
+      [
+        'the system’s authorities',
+        { TEMPORAL_ADDRESS: open.address, TEMPORAL_TLS: 'true' },
+        /unable to verify|self.signed|issuer/i,
+        /TEMPORAL_TLS_SERVER_CA_CERT_PATH/,
+      ],
+      [
+        'another name',
+        { ...trusting(open), TEMPORAL_TLS_SERVER_NAME: 'elsewhere.test' },
+        /elsewhere\.test/,
+        /TEMPORAL_TLS_SERVER_NAME/,
+      ],
+      ['no client certificate', trusting(closed), /certificate required/i, /TEMPORAL_TLS_CLIENT_CERT_PATH/],
+      ['no TLS where it is due', { TEMPORAL_ADDRESS: open.address }, /speaks TLS and this client/, /TEMPORAL_TLS=true/],
+      [
+        'TLS where there is none',
+        { TEMPORAL_ADDRESS: server.address, TEMPORAL_API_KEY: 'the key' },
+        /speaks no TLS/,
+        /TEMPORAL_TLS=false/,
+      ],
+    ] as const;
+    await Promise.all(
+      cases.map(async ([name, environment, message, remedy]) => {
+        for (const error of await refusals(environment)) {
+          assert.equal(error.code, 'TEMPORAL_REFUSED', `${name}: ${error.message}`);
+          assert.match(error.message, message, name);
+          assert.match(error.remedy ?? '', remedy, name);
+          assert.doesNotMatch(`${error.message}${error.remedy}`, /the key/);
+        }
+      }),
+    );
+  });
 
-test('nobody at the address stays unreachable with TLS too', async () => {
-  for (const error of await refusals({ ...trusting(open), TEMPORAL_ADDRESS: '127.0.0.1:1' }))
-    assert.equal(error.code, 'TEMPORAL_UNREACHABLE');
+  test('nobody at the address stays unreachable with TLS too', async () => {
+    for (const error of await refusals({ ...trusting(open), TEMPORAL_ADDRESS: '127.0.0.1:1' }))
+      assert.equal(error.code, 'TEMPORAL_UNREACHABLE');
+  });
 });
 
 test('certificates that cannot be used are a matter of the configuration', async () => {

@@ -334,6 +334,89 @@ test('the bundle of the workflows stays small: what slips into it costs memory i
   assert.equal(/zod|duckdb|pino/.test(own), false);
 });
 
+/** What the Web UI shows as Current Details. */
+async function detailsOf(workflowId: string): Promise<readonly string[]> {
+  const handle = temporal.client.workflow.getHandle(workflowId);
+  const { currentDetails } = await handle.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  return currentDetails.split('\n').filter((line) => line !== '');
+}
+
+test('the details of a run that ended say how each step ended, and nothing is as if under way', async () => {
+  const one = createScript({
+    extract: (call) => {
+      const { tables, ...rest } = one.usual(call) as { tables: readonly object[] };
+      return { ...rest, tables: tables.map((table) => ({ ...table, inserted: 1 })) };
+    },
+    runModels: (call) => (one.usual(call) as object[]).slice(0, 1),
+    runTests: (call) => (one.usual(call) as object[]).slice(0, 1),
+  });
+  use(one.activities);
+  await waitForRun(temporal, await startElt(temporal, { asOf: '2026-06-27' }, 'details-of-one'), { signal: never });
+  assert.deepEqual(await detailsOf('details-of-one'), [
+    '**elt, as of 2026-06-27, started by hand**',
+    '- ✓ as of 2026-06-27, source shop',
+    '- ✓ extract shop: 1 row changed',
+    '- ✓ plan: 2 of 2 models to run',
+    '- ✓ silver: 1 model',
+    '- ✓ silver: 1 test',
+    '- ✓ gold: 1 model',
+    '- ✓ gold: 1 test',
+    '- ✓ release 1 (v1)',
+  ]);
+  assert.deepEqual(await detailsOf('elt:elt:shop:2026-06-27'), ['**extract shop**', '- ✓ 1 row changed']);
+
+  const failing = createScript({
+    extract: (call) => {
+      const { tables, ...rest } = failing.usual(call) as { tables: readonly object[] };
+      return { ...rest, tables: tables.map((table) => ({ ...table, inserted: 21_571 })) };
+    },
+    runTests: () => {
+      throw new SluiceError('TESTS_FAILED', '1 test failed, nothing was published: _a_ <b> *c*.\nA second line.', {
+        remedy: 'Look at the sample rows.',
+      });
+    },
+  });
+  use(failing.activities);
+  const failed = await startElt(temporal, { asOf: '2026-06-26' }, 'details-of-failed');
+  await assert.rejects(waitForRun(temporal, failed, { signal: never }), (error) =>
+    isSluiceError(error, 'TESTS_FAILED'),
+  );
+  assert.deepEqual((await detailsOf('details-of-failed')).slice(2), [
+    '- ✓ extract shop: 21,571 rows changed',
+    '- ✓ plan: 2 of 2 models to run',
+    '- ✓ silver: 2 models',
+    String.raw`- ✗ test silver: 1 test failed, nothing was published: \_a\_ \<b\> \*c\*.`,
+  ]);
+  const { step, done } = await temporal.client.workflow.getHandle('details-of-failed').query<RunProgress>('progress');
+  assert.deepEqual([step, done.length], ['test silver: 1 test failed, nothing was published: _a_ <b> *c*.', 4]);
+});
+
+test('when the run after a backfill fails, the error says that the backfill itself is committed', async () => {
+  const failing = createScript({
+    publish: () => {
+      throw new SluiceError('DISK_FULL', 'No space is left.', { remedy: 'Free some.', details: { path: 'x' } });
+    },
+  });
+  use({
+    ...failing.activities,
+    backfillSlice: async () => ({ rowsRead: 70, inserted: 0, updated: 1, deleted: 2, next: null, ms: 1 }),
+  });
+  const run = await startBackfill(temporal, { source: 'shop', table: 'lines' });
+  await assert.rejects(
+    waitForRun(temporal, run, { signal: never }),
+    (error) =>
+      isSluiceError(error, 'DISK_FULL') &&
+      error.message ===
+        'The backfill of shop.lines is committed (0 new, 1 changed, 2 deleted), but the run after it failed: No space is left.' &&
+      error.remedy === 'Free some.' &&
+      error.details['path'] === 'x',
+  );
+  assert.deepEqual((await detailsOf(run.workflowId)).slice(1), [
+    '- ✓ 70 rows read: 0 new, 1 changed, 2 deleted',
+    '- ✗ run the pipeline: The backfill of shop.lines is committed (0 new, 1 changed, 2 deleted), but the run after it failed: No space is left.',
+  ]);
+});
+
 test('steps carry summaries that a person understands', async () => {
   use(createScript().activities);
   const run = await startElt(temporal, { asOf: '2026-06-28' });
@@ -344,7 +427,7 @@ test('steps carry summaries that a person understands', async () => {
     return data === null || data === undefined ? [] : [JSON.parse(Buffer.from(data).toString()) as string];
   });
   assert.deepEqual(summaries, [
-    'elt, as of 2026-06-28',
+    `elt, as of 2026-06-28, started by hand on ${new Date(Number(events?.[0]?.eventTime?.seconds) * 1000).toISOString().slice(0, 10)}`,
     'look up sources and date, check names',
     'extract shop at one snapshot, as of 2026-06-28',
     'clone the current release and plan the build, as of 2026-06-28',

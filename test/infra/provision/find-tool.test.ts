@@ -10,7 +10,7 @@ import { type TestContext, test } from 'node:test';
 import type { Host } from '../../../infra/config.ts';
 import { withFileLock } from '../../../infra/provision/file-lock.ts';
 import { findTool } from '../../../infra/provision/find-tool.ts';
-import { TOOL_PINS, type ToolName, type ToolPin } from '../../../infra/provision/index.ts';
+import { findTools, TOOL_NAMES, TOOL_PINS, type ToolName, type ToolPin } from '../../../infra/provision/index.ts';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 
 const SCRIPT = '#!/bin/sh\necho "temporal version 9.9.9"\n';
@@ -33,15 +33,25 @@ function pinsWith(changes: Partial<ToolPin>): Record<ToolName, ToolPin> {
   return { ...TOOL_PINS, temporal: { ...TOOL_PINS.temporal, ...changes } };
 }
 
-/** A server of one archive with the script in it, and the pin for it. */
-async function serveArchive(t: TestContext, dir: string): Promise<{ pin: ToolPin['download']; requests: string[] }> {
+interface Archive {
+  readonly pin: ToolPin['download'];
+  readonly requests: readonly string[];
+}
+
+/** A server of one archive with the script in it, and the pin for it. `mayAnswer` holds an answer back. */
+async function serveArchive(
+  t: TestContext,
+  dir: string,
+  mayAnswer: (requests: readonly string[]) => Promise<void> = async () => undefined,
+): Promise<Archive> {
   await mkdir(join(dir, 'pack'), { recursive: true });
   await writeFile(join(dir, 'pack', 'temporal'), SCRIPT);
   execFileSync('tar', ['-czf', join(dir, 'a.tar.gz'), '-C', join(dir, 'pack'), 'temporal']);
   const archive = await readFile(join(dir, 'a.tar.gz'));
   const requests: string[] = [];
-  const server = createServer((request, answer) => {
+  const server = createServer(async (request, answer) => {
     requests.push(request.url ?? '');
+    await mayAnswer(requests);
     answer.writeHead(200, { 'content-length': archive.length }).end(archive);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -50,6 +60,18 @@ async function serveArchive(t: TestContext, dir: string): Promise<{ pin: ToolPin
   const sha256 = createHash('sha256').update(archive).digest('hex');
   const platform = `${process.platform}-${process.arch}`;
   return { pin: { version: '9.9.9', files: { [platform]: { url, sha256, inside: 'temporal' } } }, requests };
+}
+
+/** Every pin with the one download; with another sum for those that are to fail. */
+function pinsOf({ pin: download }: Archive, wrong: readonly ToolName[] = []): Record<ToolName, ToolPin> {
+  const spoilt = Object.fromEntries(
+    Object.entries(download.files).map(([platform, file]) => [platform, { ...file, sha256: '0'.repeat(64) }]),
+  );
+  const pinOf = (name: ToolName): ToolPin => ({
+    ...TOOL_PINS[name],
+    download: wrong.includes(name) ? { ...download, files: spoilt } : download,
+  });
+  return { temporal: pinOf('temporal'), minio: pinOf('minio'), versitygw: pinOf('versitygw') };
 }
 
 test('a program on the PATH is taken if its version fits, and passed over if it does not', async (t) => {
@@ -117,6 +139,52 @@ test('a download with another sum is never used; without Go the failure names ev
       /Go is not installed/.test(error.message) &&
       /install Go/.test(error.remedy ?? ''),
   );
+  assert.deepEqual(await readdir(join(dir, 'cache', 'incoming')), []);
+});
+
+test('several programs are got at once, in the order asked for', async (t) => {
+  const dir = await folder(t);
+  const all = Promise.withResolvers<void>();
+  const archive = await serveArchive(t, dir, (requests) => {
+    if (requests.length === TOOL_NAMES.length) all.resolve();
+    return all.promise;
+  });
+  const host = hostIn(dir, ['/usr/bin', '/bin']);
+  const told = new Set<string>();
+  const tools = await findTools(TOOL_NAMES, {
+    host,
+    pins: pinsOf(archive),
+    onProgress: (name, note) => told.add(`${name}: ${note.split(' ')[0]}`),
+  });
+  assert.deepEqual(
+    tools.map(({ name, from }) => [name, from]),
+    TOOL_NAMES.map((name) => [name, 'download']),
+  );
+  for (const name of TOOL_NAMES) assert.ok(told.has(`${name}: downloading`), [...told].join());
+});
+
+test('one that cannot be had is named when the others are there; several are all named', async (t) => {
+  const dir = await folder(t);
+  const archive = await serveArchive(t, dir, async (requests) => {
+    // One ends well before the others.
+    if (requests.length > 1) await new Promise((resolve) => setTimeout(resolve, 300));
+  });
+  const host = hostIn(dir, [join(dir, 'empty')]);
+  const failing = (...names: ToolName[]) => findTools(TOOL_NAMES, { host, pins: pinsOf(archive, names) });
+  await assert.rejects(
+    failing('temporal', 'versitygw'),
+    (error: unknown) =>
+      isSluiceError(error, 'TOOL_UNAVAILABLE') &&
+      /program temporal cannot.*program versitygw cannot/s.test(error.message) &&
+      /Install temporal.*Install versitygw/s.test(error.remedy ?? ''),
+  );
+  assert.deepEqual(await readdir(join(dir, 'cache', 'bin')), ['minio-9.9.9']);
+  await assert.rejects(
+    failing('temporal'),
+    (error: unknown) =>
+      isSluiceError(error, 'TOOL_UNAVAILABLE') && error.message.startsWith('The server program temporal cannot'),
+  );
+  assert.deepEqual((await readdir(join(dir, 'cache', 'bin'))).sort(), ['minio-9.9.9', 'versitygw-9.9.9']);
   assert.deepEqual(await readdir(join(dir, 'cache', 'incoming')), []);
 });
 
