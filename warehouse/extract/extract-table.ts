@@ -1,49 +1,19 @@
 import { join } from 'node:path';
 import type { BronzeTableDraft, CursorWatermark, DraftFile, DraftQuarantineFile } from '../core/bronze-commit.ts';
 import { writeQuarantine } from '../core/bronze-quarantine.ts';
-import type { BronzeTable } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
-import type { OnProgress } from '../core/progress.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { checkKey, createSetAside, differencesSql, isSameBag, writeChanges } from './changes.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
-import { type ReadPlan, selectSql } from './read-plan.ts';
+import { selectSql } from './read-plan.ts';
 import { createIncoming, type ReadRows, readRows } from './read-rows.ts';
 import { createRowNumbers, describeRowFile } from './row-files.ts';
-import type { SnapshotReaders } from './snapshot-readers.ts';
 import type { SourceSession } from './source-session.ts';
-import type { OpenSnapshot } from './source-snapshot.ts';
+import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import { planParts } from './table-parts.ts';
 import { isWatermarkMoved, xminWatermark } from './xmin-sweep.ts';
-
-export interface TableJob {
-  /** Holds the snapshot. */
-  readonly session: SourceSession;
-  readonly readers: SnapshotReaders;
-  readonly db: DuckDb;
-  readonly table: CatalogTable;
-  readonly known: BronzeTable | undefined;
-  readonly plan: ReadPlan;
-  readonly open: OpenSnapshot;
-  /** Commit number the rows will carry, and how many rows of the commit come before. */
-  readonly commit: number;
-  readonly offset: number;
-  readonly dir: string;
-  /** Where parts of first loads are kept until they are whole. */
-  readonly loadsDir: string;
-  /** SHA-256 of the lists of rows set aside so far. */
-  readonly setAside: readonly string[];
-  /** DuckDB's memory limit. */
-  readonly memoryMb: number;
-  /** Bytes of heap per part of a table that is read whole; bytes per file. */
-  readonly partBytes?: number | undefined;
-  readonly fileBytes?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress: OnProgress;
-}
 
 export interface TableResult {
   readonly draft: BronzeTableDraft;
@@ -194,19 +164,6 @@ async function readIncoming(job: TableJob): Promise<IncomingRead> {
   };
 }
 
-/** Progress of a table from that of its parts. */
-export function reportTo(job: TableJob, parts = 1): (rows: number, bytes: number, part?: number) => void {
-  const item = `${job.table.source}.${job.table.table}`;
-  const totalRows =
-    job.plan.how === 'whole' && job.table.estimatedRows >= 0 ? { totalRows: job.table.estimatedRows } : {};
-  const soFar = Array.from({ length: parts }, () => ({ rows: 0, bytes: 0 }));
-  return (rows, bytes, part = 0) => {
-    soFar[part] = { rows, bytes };
-    const sum = soFar.reduce((a, b) => ({ rows: a.rows + b.rows, bytes: a.bytes + b.bytes }));
-    job.onProgress({ stage: 'extract', item, state: 'running', ...sum, ...totalRows });
-  };
-}
-
 async function writeSetAside(
   { dir, table }: TableJob,
   rows: readonly QuarantinedRow[],
@@ -257,19 +214,6 @@ async function nextCursor({ plan, open, table, db }: TableJob, newest: string | 
     [newest ?? open.guard.bound, open.guard.bound, kept],
   );
   return row === undefined ? null : { column, value: row.value, proof: plan.proof };
-}
-
-/** A row group is held in memory until it is written: one of wide rows gets fewer of them. DuckDB works in steps of 2,048. */
-export function fileOptions(
-  job: TableJob,
-  path: string,
-  read: { readonly rows: number; readonly bytes: number },
-  offset = job.offset,
-): Parameters<typeof writeChanges>[3] {
-  const rowBytes = Math.max(1, read.bytes / Math.max(1, read.rows));
-  const affordable = (job.memoryMb * 2 ** 20) / 8 / rowBytes;
-  const rowGroupRows = Math.min(122_880, Math.max(2_048, Math.floor(affordable / 2_048) * 2_048));
-  return { path, commit: job.commit, offset, extractedAt: job.open.guard.clock, rowGroupRows };
 }
 
 function nameOf(table: CatalogTable): string {

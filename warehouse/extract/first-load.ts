@@ -4,12 +4,12 @@ import type { DraftFile } from '../core/bronze-commit.ts';
 import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
 import { writeChanges } from './changes.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
-import { fileOptions, reportTo, type TableJob } from './extract-table.ts';
 import { type FinishedPart, type KeptLoad, openKeptLoad } from './kept-load.ts';
 import { selectSql } from './read-plan.ts';
 import { readRows } from './read-rows.ts';
 import { createRowNumbers, describeRowFile, type RowNumbers } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
+import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import type { TablePart } from './table-parts.ts';
 import { sweptSql } from './xmin-sweep.ts';
 
