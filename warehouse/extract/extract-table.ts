@@ -36,6 +36,8 @@ export interface TableJob {
   readonly loadsDir: string;
   /** SHA-256 of the lists of rows set aside so far. */
   readonly setAside: readonly string[];
+  /** True when its first load was resumed and no whole read has compared it since. */
+  readonly repaired: boolean;
   /** DuckDB's memory limit. */
   readonly memoryMb: number;
   /** Bytes of heap per part of a table that is read whole; bytes per file. */
@@ -72,12 +74,14 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
     read: { how: plan.how, rows: read.rows, why: read.resumed ?? plan.why },
     watermark: { before: plan.before, after },
     ...(quarantine !== undefined && { quarantined: [quarantine] }),
+    ...(read.resumed !== null && { consistency: 'repaired' }),
   };
   const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
   // Rows near a cursor's watermark come in every run, those that are swept do not once the mark has moved.
   const moved = isWatermarkMoved(plan.before, after, plan.how === 'cursor' ? 0 : read.rows);
   const setAside = isSetAsideAnew(job, quarantine);
-  const changed = read.files.length > 0 || replaced || !sameContract || moved || setAside;
+  const compared = job.repaired && plan.how === 'whole' && plan.slice === undefined;
+  const changed = read.files.length > 0 || replaced || !sameContract || moved || setAside || compared;
   return { draft, rowsRead: read.rows, quarantined: read.quarantined.length, resumed: read.resumed, changed };
 }
 
