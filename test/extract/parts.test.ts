@@ -7,7 +7,8 @@ import { currentRowsSql } from '../../warehouse/core/bronze-sql.ts';
 import { firstSeqOf } from '../../warehouse/core/bronze-table.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
 import { type ExtractOptions, type TableDefinition, verifySource } from '../../warehouse/extract/index.ts';
-import { openSession } from '../../warehouse/extract/source-session.ts';
+import { openReaders } from '../../warehouse/extract/snapshot-readers.ts';
+import { openSession, type SourceSession } from '../../warehouse/extract/source-session.ts';
 import { planParts } from '../../warehouse/extract/table-parts.ts';
 import { log, query, sourceOf, type TestLake, testLake } from './lake.ts';
 
@@ -221,43 +222,70 @@ test('a table that was rewritten or emptied since the last run is read in other 
   await assertVerified();
 });
 
-test('as many connections as allowed, named, read only, in one snapshot', async () => {
-  const seen: { n: number; names: string[]; xmins: number }[] = [];
+/** The most sessions of extraction at once while `work` runs, and their names. */
+async function watchSessions(work: () => Promise<unknown>): Promise<{ most: number; names: readonly string[] }> {
+  const watch = { over: false };
+  const names = new Set<string>();
+  let most = 0;
+  const watching = (async () => {
+    while (!watch.over) {
+      const { rows } = await observer.query<{ name: string }>(
+        `select application_name as name from pg_stat_activity where datname = current_database() and application_name like 'sluice/%'`,
+      );
+      most = Math.max(most, rows.length);
+      for (const { name } of rows) names.add(name);
+    }
+  })();
+  await work().finally(() => {
+    watch.over = true;
+  });
+  await watching;
+  return { most, names: [...names] };
+}
+
+test('as many connections as allowed, and named', async () => {
   await lake.client.query(`create table app.busy (id int primary key, v text);
     insert into app.busy select i, repeat(md5(i::text), 30) from generate_series(1, 10000) i`);
-  let done = false;
-  const watch = async (): Promise<void> => {
-    while (!done) {
-      const { rows } = await observer.query<{ n: number; names: string[]; xmins: number }>(
-        `select count(*)::int as n, array_agg(distinct application_name) as names, count(distinct backend_xmin::text)::int as xmins
-           from pg_stat_activity where datname = current_database() and application_name like 'sluice/%'`,
-      );
-      seen.push(rows[0]!);
-    }
-  };
-  const watching = watch();
-  await lake.run(sourceOf({ busy: id }), { limits });
-  done = true;
-  await watching;
-  assert.equal(Math.max(...seen.map(({ n }) => n)), 3);
-  assert.deepEqual([...new Set(seen.flatMap(({ names }) => names ?? []))], ['sluice/0.0.0 extract app']);
+  const table = sourceOf({ busy: id });
+  const seen = await watchSessions(() => lake.run(table, { limits }));
+  assert.deepEqual(seen, { most: 3, names: ['sluice/0.0.0 extract app'] });
   await assertNoSessions();
   for (const connections of [1, 2]) {
-    const most = { n: 0 };
-    done = false;
-    const counting = (async () => {
-      while (!done) {
-        const { rows } = await observer.query<{ n: number }>(
-          `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name like 'sluice/%'`,
-        );
-        most.n = Math.max(most.n, rows[0]?.n ?? 0);
-      }
-    })();
-    await lake.run(sourceOf({ busy: id }), { limits: { ...limits, connections } });
-    done = true;
-    await counting;
-    assert.ok(most.n <= connections, `${most.n} connections`);
+    const { most } = await watchSessions(() => lake.run(table, { limits: { ...limits, connections } }));
+    assert.ok(most >= 1 && most <= connections, `${most} connections`);
     await assertNoSessions();
+  }
+});
+
+test('all readers see the holder’s snapshot and may not write', async () => {
+  const options = { url: lake.url, applicationName: 'readers', statementTimeoutMs: 60_000, lockTimeoutMs: 1_000 };
+  const holder = await openSession(options);
+  await holder.rows('begin transaction isolation level repeatable read, read only');
+  const [taken] = await holder.rows<{ exported: string; id: string }>(
+    'select pg_export_snapshot() as exported, pg_current_snapshot()::text as id',
+  );
+  const readers = openReaders(holder, taken?.exported ?? '', options, 3);
+  try {
+    await lake.client.query('select txid_current()');
+    let waiting = 0;
+    const all = Promise.withResolvers<void>();
+    const seen = await readers.readAll(
+      [1, 2, 3].map(() => async (session: SourceSession) => {
+        // Each on a session of its own: none goes on before all three are there.
+        if (++waiting === 3) all.resolve();
+        await all.promise;
+        const [facts] = await session.rows<{ id: string; pid: number }>(
+          'select pg_current_snapshot()::text as id, pg_backend_pid() as pid',
+        );
+        await assert.rejects(session.rows('create table app.written (id int)'), /read-only transaction/);
+        return facts;
+      }),
+    );
+    assert.equal(new Set(seen.map((facts) => facts?.pid)).size, 3);
+    assert.deepEqual([...new Set(seen.map((facts) => facts?.id))], [taken?.id]);
+  } finally {
+    await readers.close();
+    await holder.close();
   }
 });
 
@@ -271,7 +299,8 @@ test('ALTER TABLE in line behind the holder’s lock does not stop the read: the
       altered = other.query('alter table app.plain add column later int');
       for (;;) {
         const { rows } = await observer.query<{ n: number }>(
-          `select count(*)::int as n from pg_locks where not granted`,
+          `select count(*)::int as n from pg_locks l join pg_database d on d.oid = l.database
+            where not l.granted and d.datname = current_database()`,
         );
         if ((rows[0]?.n ?? 0) > 0) return;
         await sleep(10);

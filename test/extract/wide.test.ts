@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => lake[Symbol.asyncDispose]());
 
-test('B18: 100 rows of 10 MB each are carried within bounded memory', async () => {
+test('B18: 100 rows of 10 MB each are carried within bounded memory', async (t) => {
   await lake.client.query(`create table app.wide (id int primary key, v text);
     insert into app.wide select i, repeat(md5(i::text), 327680) from generate_series(1, 100) i`);
   const source = sourceOf({ wide: { mode: 'full', key: ['id'], columns: ['id', 'v'] } });
@@ -28,5 +28,5 @@ test('B18: 100 rows of 10 MB each are carried within bounded memory', async () =
     `select count(*) as n from (${currentRowsSql(await lake.table('app', 'wide'))}) where v = repeat(md5(id::varchar), 327680)`,
   );
   assert.equal(same?.['n'], 100n);
-  console.log(`B18: at most ${mb} MB`);
+  t.diagnostic(`at most ${mb} MB`);
 });
