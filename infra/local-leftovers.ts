@@ -5,7 +5,7 @@ import type { Garbage } from '../warehouse/core/garbage.ts';
 import type { Config } from './config.ts';
 import { listAbandonedWork } from './work-folder.ts';
 
-/** What this machine's cache folder keeps for nobody: clones of killed builds, fetches that never ended, copies of releases that no one reads any more. */
+/** What this machine's cache folder keeps for nobody: clones of killed builds, parts of first loads, fetches that never ended, copies of releases that no one reads any more. */
 
 export interface LocalSweepOptions {
   readonly config: Pick<Config, 'cacheDir'>;
@@ -19,8 +19,29 @@ export async function* sweepLocalLeftovers(options: LocalSweepOptions): AsyncGen
   const { config, dryRun } = options;
   for (const path of await listAbandonedWork(config))
     yield* remove(options, path, 'a killed process left it', { whateverAge: true });
+  yield* sweepLoads(options);
   yield* sweepReleaseCopies(options);
   if (!dryRun) await sweepFileCache(join(config.cacheDir, 'lake'));
+}
+
+/** <cache>/loads/<table>.<owner>: parts of a first load that the next run would go on with. One that is read noted a part within the age of a run. */
+async function* sweepLoads(options: LocalSweepOptions): AsyncGenerator<Garbage> {
+  const parent = join(options.config.cacheDir, 'loads');
+  for (const name of await names(parent)) {
+    const path = join(parent, name);
+    // A file is begun or ended far more often than the folder's oldest allowed age.
+    const touched = [path, ...(await names(path)).map((file) => join(path, file))];
+    const ages = await Promise.all(
+      touched.map((each) =>
+        stat(each).then(
+          (found) => found.mtimeMs,
+          () => 0,
+        ),
+      ),
+    );
+    if (Date.now() - Math.max(...ages) < options.olderThanMs) continue;
+    yield* remove(options, path, 'a first load that nobody went on with', { whateverAge: true });
+  }
 }
 
 /** <cache>/releases/<sha256>/gold.duckdb, and .gold-<pid>-….tmp beside it while it is fetched. */

@@ -128,3 +128,28 @@ test('what the local cache used a moment ago is kept, however old its file is', 
   assert.deepEqual((await gc('--older-than', '1h')).items, []);
   assert.ok((await gc(...NOW)).items.some((item) => item.place === path));
 });
+
+test('parts of a first load that nobody went on with go, those of one that writes stay', async () => {
+  const old = under('cache', 'loads', `0123456789abcdef.${hostname()}-4194304-01234567`);
+  const young = under('cache', 'loads', `fedcba9876543210.${hostname()}-4194304-01234567`);
+  const longAgo = new Date(Date.now() - 3 * 24 * 3_600_000);
+  for (const dir of [old, young]) {
+    for (const name of ['load.json', 'part-00000-00000.parquet'])
+      await utimes(await plant(join(dir, name)), longAgo, longAgo);
+    await utimes(dir, longAgo, longAgo);
+  }
+  await utimes(join(young, 'part-00000-00000.parquet'), longAgo, new Date());
+  const dry = await gc('--dry-run');
+  assert.deepEqual(
+    dry.items.filter((item) => item.place.includes('loads')).map(({ place, bytes }) => [place, bytes]),
+    [[old, 10]],
+  );
+  assert.ok((await stat(old)).isDirectory());
+  await gc();
+  await assert.rejects(stat(old));
+  assert.ok((await stat(join(young, 'load.json'))).isFile());
+  await gc('--older-than', '4d');
+  assert.ok((await stat(young)).isDirectory());
+  await gc(...NOW);
+  await assert.rejects(stat(young));
+});

@@ -225,6 +225,7 @@ async function extractOne(
       offset,
       dir,
       setAside: state.tables[table.table]?.quarantined.files.map((file) => file.sha256) ?? [],
+      repaired: state.tables[table.table]?.consistency === 'repaired',
       loadsDir: options.loadsDir ?? join(options.workDir, 'loads'),
       memoryMb,
       partBytes,

@@ -42,12 +42,14 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
     read: { how: plan.how, rows: read.rows, why: read.resumed ?? plan.why },
     watermark: { before: plan.before, after },
     ...(quarantine !== undefined && { quarantined: [quarantine] }),
+    ...(read.resumed !== null && { consistency: 'repaired' }),
   };
   const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
   // Rows near a cursor's watermark come in every run, those that are swept do not once the mark has moved.
   const moved = isWatermarkMoved(plan.before, after, plan.how === 'cursor' ? 0 : read.rows);
   const setAside = isSetAsideAnew(job, quarantine);
-  const changed = read.files.length > 0 || replaced || !sameContract || moved || setAside;
+  const compared = job.repaired && plan.how === 'whole' && plan.slice === undefined;
+  const changed = read.files.length > 0 || replaced || !sameContract || moved || setAside || compared;
   return { draft, rowsRead: read.rows, quarantined: read.quarantined.length, resumed: read.resumed, changed };
 }
 

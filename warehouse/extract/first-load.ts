@@ -1,17 +1,19 @@
 import { rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { DraftFile } from '../core/bronze-commit.ts';
+import { firstSeqOf } from '../core/bronze-table.ts';
 import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
 import { writeChanges } from './changes.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
-import { type FinishedPart, type KeptLoad, openKeptLoad } from './kept-load.ts';
+import { type FinishedPart, type KeptLoad, type LoadFacts, openKeptLoad } from './kept-load.ts';
 import { selectSql } from './read-plan.ts';
 import { readRows } from './read-rows.ts';
 import { createRowNumbers, describeRowFile, type RowNumbers } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import type { TablePart } from './table-parts.ts';
-import { sweptSql } from './xmin-sweep.ts';
+import { readShape } from './table-shape.ts';
+import { parseSnapshot, proveSweep, sweptSql, whyNoSweep } from './xmin-sweep.ts';
 
 /**
  * A first load in parts, several at once, each into files of its own. Killed, it keeps the parts that were finished; the next run reads the rest
@@ -38,25 +40,40 @@ export async function readFirstLoad(job: TableJob, planned: readonly TablePart[]
   const quarantines = table.columns.some((column) => column.policy === 'quarantine');
   // Rows of kept parts can only be told apart by their key; and what was set aside of them is not kept.
   if (table.contract.key.length === 0 || !table.keyProven || quarantines) return readParts(job, planned, undefined);
-  const identity = { ...open.identity, schema: table.schema };
-  const load = await openKeptLoad(
-    job.loadsDir,
-    {
-      source: table.source,
-      table: table.table,
-      identity,
-      contract: table.contract,
-      commit,
-      fileNodes: await readFileNodes(job),
-      timeline: open.guard.timeline,
-    },
-    planned.map((part) => part.where),
-  );
+  const sweep = proveSweep(await readShape(job.session, table), open.guard, open.identity.systemIdentifier);
+  if ('why' in sweep) return readParts(job, planned, undefined);
+  const facts: LoadFacts = {
+    source: table.source,
+    table: table.table,
+    identity: { ...open.identity, schema: table.schema },
+    contract: table.contract,
+    commit,
+    fileNodes: await readFileNodes(job),
+    proof: sweep.proof,
+  };
+  const begin = (): Promise<KeptLoad> =>
+    openKeptLoad(
+      job.loadsDir,
+      facts,
+      planned.map((part) => part.where),
+    );
+  let load = await begin();
+  const isVoid = ({ snapshot }: FinishedPart): boolean =>
+    whyNoSweep({ snapshot, proof: sweep.proof }, sweep, open.snapshot.id) !== null;
+  if (load.finished.some(isVoid)) {
+    await load.remove();
+    load = await begin();
+  }
   try {
     const kept = load.finished;
-    const parts = load.parts.map((where): TablePart => ({ where, pages: 0 }));
-    const read = await readParts(job, parts, load);
-    const whole = kept.length === 0 ? read : await repair(job, load, kept, read);
+    const read = await readParts(job, partsOf(load), load);
+    let whole = kept.length === 0 ? read : await repair(job, load, kept, read);
+    if (whole === undefined) {
+      // Keys that DuckDB holds apart and Postgres does not, or the other way round: what was kept is of no use.
+      await load.remove();
+      load = await begin();
+      whole = await readParts(job, partsOf(load), load);
+    }
     // Into the batch's own folder, which goes when its commit is made or given up.
     const files: DraftFile[] = [];
     for (const file of whole.files) {
@@ -70,6 +87,10 @@ export async function readFirstLoad(job: TableJob, planned: readonly TablePart[]
     await load.release();
     throw error;
   }
+}
+
+function partsOf(load: KeptLoad): readonly TablePart[] {
+  return load.parts.map((where) => ({ where, pages: 0 }));
 }
 
 /** Reads the parts that are not finished yet. */
@@ -116,18 +137,21 @@ async function readParts(job: TableJob, parts: readonly TablePart[], load: KeptL
 function firstFree(job: TableJob, load: KeptLoad | undefined): number {
   const last = (load?.finished ?? []).flatMap((part) => part.files.map((file) => BigInt(file.lastSeq)));
   const highest = last.reduce((a, b) => (a > b ? a : b), -1n);
-  return highest < 0n ? job.offset : Math.max(job.offset, Number(highest - (BigInt(job.commit) << 32n)) + 1);
+  return highest < 0n ? job.offset : Math.max(job.offset, Number(highest - firstSeqOf(job.commit)) + 1);
 }
 
+/** Undefined when the result does not have as many rows as there are keys. */
 async function repair(
   job: TableJob,
   load: KeptLoad,
   kept: readonly FinishedPart[],
   rest: FirstLoad,
-): Promise<FirstLoad> {
+): Promise<FirstLoad | undefined> {
   const { db, table, session } = job;
   const key = table.contract.key;
-  const oldest = kept.map((part) => part.snapshot).reduce((a, b) => (xminOf(a) <= xminOf(b) ? a : b));
+  const oldest = kept
+    .map((part) => part.snapshot)
+    .reduce((a, b) => (parseSnapshot(a).xmin <= parseSnapshot(b).xmin ? a : b));
   const pages = kept.map((part) => load.parts[part.part] ?? 'true').map((where) => `(${where})`);
   const common = { session, dir: load.dir, meta: null, fileBytes: job.fileBytes, signal: job.signal };
   const swept = await readRows({
@@ -148,7 +172,7 @@ async function repair(
   const list = key.map(quoteIdentifier).join(', ');
   const from = (paths: readonly string[]): string =>
     paths.length === 0
-      ? `(select ${list} from read_parquet(${quoteLiteral(kept[0]?.files[0]?.localPath ?? '')}) where false)`
+      ? `(select ${columns.map(({ name, duckdbType }) => `null::${duckdbType} as ${quoteIdentifier(name)}`).join(', ')} where false)`
       : `read_parquet([${paths.map(quoteLiteral).join(', ')}], hive_partitioning = false)`;
   const newer = [...swept.files.map((file) => file.path), ...rest.files.map((file) => file.localPath)];
   await db.run(`create or replace table superseded as select ${list} from ${from(newer)}`);
@@ -161,42 +185,47 @@ async function repair(
     const good = `select kept.* from read_parquet(${quoteLiteral(file.localPath)}) kept
       anti join superseded on ${on('superseded')} semi join present on ${on('present')}`;
     const [count] = await db.rows<{ n: bigint }>(`select count(*) as n from (${good})`);
-    if (Number(count?.n ?? 0n) === file.rows) {
+    // Tables before this one in the commit may have more rows than they had then, and so the numbers of these.
+    const isFree = BigInt(file.firstSeq) >= firstSeqOf(job.commit) + BigInt(job.offset);
+    if (isFree && Number(count?.n ?? 0n) === file.rows) {
       files.push(file);
       continue;
     }
-    const clean = await writeClean(job, good, join(load.dir, `clean-${basename(file.localPath)}`), numbers);
+    const clean = await writeClean(good, `clean-${basename(file.localPath)}`, await sizeOf(file), numbers);
     if (clean !== undefined) files.push(clean);
   }
   numbers = createRowNumbers(job.commit, nextNumber(job, [...files, ...kept.flatMap((part) => part.files)]));
   if (swept.rows > 0) {
     const all = `select * from ${from(swept.files.map((file) => file.path))}`;
-    const file = await writeClean(job, all, join(load.dir, 'changed.parquet'), numbers);
+    const file = await writeClean(all, 'changed.parquet', swept, numbers);
     if (file !== undefined) files.push(file);
   }
   await db.run('drop view present; drop table superseded');
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
-  if (rows !== keys.rows) {
-    throw new Error(
-      `${table.schema}.${table.table}: ${rows} rows after the repair of a resumed load, ${keys.rows} in Postgres`,
-    );
-  }
+  if (rows !== keys.rows) return undefined;
   const resumed = `resumed: ${kept.length} of ${load.parts.length} parts were kept from a killed load and repaired by key (${swept.rows} rows read again)`;
   return { rows: rest.rows + swept.rows, files, quarantined: rest.quarantined, resumed };
 
+  async function sizeOf(file: DraftFile): Promise<{ readonly rows: number; readonly bytes: number }> {
+    const [size] = await db.rows<{ bytes: bigint }>(
+      `select sum(total_uncompressed_size)::bigint as bytes from parquet_metadata(${quoteLiteral(file.localPath)})`,
+    );
+    return { rows: file.rows, bytes: Number(size?.bytes ?? file.bytes) };
+  }
+
   async function writeClean(
-    { table: { contract } }: TableJob,
     query: string,
-    path: string,
+    name: string,
+    size: { readonly rows: number; readonly bytes: number },
     free: RowNumbers,
   ): Promise<DraftFile | undefined> {
-    const offset = Number(free.take(0) - (BigInt(job.commit) << 32n));
-    const names = contract.columns.map((column) => quoteIdentifier(column.name)).join(', ');
+    const offset = Number(free.take(0) - firstSeqOf(job.commit));
+    const names = table.contract.columns.map((column) => quoteIdentifier(column.name)).join(', ');
     const file = await writeChanges(
       db,
       `select ${names}, 'read' as _op from (${query})`,
-      contract,
-      fileOptions(job, path, { rows: 1, bytes: 1 }, offset),
+      table.contract,
+      fileOptions(job, join(load.dir, name), size, offset),
     );
     if (file !== undefined) free.take(file.rows);
     return file;
@@ -205,11 +234,7 @@ async function repair(
 
 function nextNumber(job: TableJob, files: readonly DraftFile[]): number {
   const highest = files.map((file) => BigInt(file.lastSeq)).reduce((a, b) => (a > b ? a : b), 0n);
-  return Math.max(job.offset, Number(highest - (BigInt(job.commit) << 32n)) + 1);
-}
-
-function xminOf(snapshot: string): bigint {
-  return BigInt(snapshot.split(':')[0] ?? '0');
+  return Math.max(job.offset, Number(highest - firstSeqOf(job.commit)) + 1);
 }
 
 /** As of now, not of the snapshot: that none was rewritten since is checked when the snapshot is opened. */

@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import type { DraftFile, SourceIdentity } from '../core/bronze-commit.ts';
 import type { TableContract } from '../core/bronze-table.ts';
@@ -27,7 +29,8 @@ export interface LoadFacts {
   readonly commit: number;
   /** File nodes of the table and its leaves: another one means that rows have other places. */
   readonly fileNodes: readonly string[];
-  readonly timeline: string;
+  /** Under what rows can be swept: cluster, timeline, statistics' epoch and the table's shape. */
+  readonly proof: string;
 }
 
 export interface FinishedPart {
@@ -86,6 +89,8 @@ export async function openKeptLoad(
     .slice(0, 16);
   const dir = join(loadsDir, `${name}.${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`);
   const fingerprint = createHash('sha256').update(JSON.stringify(facts)).digest('hex');
+  // Before the folder is there: others in this process would take it for that of a killed one.
+  own.add(basename(dir));
   const abandoned: string[] = [];
   for (const other of await readdir(loadsDir)) {
     if (other.startsWith(`${name}.`) && isAbandoned(other)) abandoned.push(other);
@@ -98,7 +103,6 @@ export async function openKeptLoad(
     } else await rm(join(loadsDir, other), { recursive: true, force: true });
   }
   let state: LoadFile = found ?? { format: FORMAT, facts: fingerprint, parts: [...parts], finished: [] };
-  own.add(basename(dir));
   if (found === undefined) await mkdir(dir, { recursive: true });
   const write = async (next: LoadFile): Promise<void> => {
     const draft = join(dir, `${FILE}.tmp`);
@@ -151,7 +155,7 @@ async function takeOver(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** The load as its last owner left it, files checked by size; undefined when it is of no use. */
+/** The load as its last owner left it, files checked; undefined when it is of no use. */
 async function readLoad(dir: string, fingerprint: string): Promise<LoadFile | undefined> {
   const text = await readFile(join(dir, FILE), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
@@ -160,13 +164,7 @@ async function readLoad(dir: string, fingerprint: string): Promise<LoadFile | un
   const finished: LoadFile['finished'] = [];
   for (const part of parsed.data.finished) {
     const files = part.files.map((file) => ({ ...file, localPath: join(dir, basename(file.localPath)) }));
-    for (const file of files) {
-      const size = await stat(file.localPath).then(
-        (found) => found.size,
-        () => -1,
-      );
-      if (size !== file.bytes) return undefined;
-    }
+    for (const file of files) if (!(await isWhole(file))) return undefined;
     finished.push({ ...part, files });
   }
   const named = new Set(finished.flatMap((part) => part.files.map((file) => basename(file.localPath))));
@@ -174,6 +172,18 @@ async function readLoad(dir: string, fingerprint: string): Promise<LoadFile | un
     if (other !== FILE && !named.has(other)) await rm(join(dir, other), { force: true });
   }
   return { ...parsed.data, finished };
+}
+
+/** A machine that lost power may show a file in its full length with pages that never reached the disk. */
+async function isWhole(file: Pick<DraftFile, 'localPath' | 'bytes' | 'sha256'>): Promise<boolean> {
+  try {
+    if ((await stat(file.localPath)).size !== file.bytes) return false;
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(file.localPath, { highWaterMark: 1 << 20 }), hash);
+    return hash.digest('hex') === file.sha256;
+  } catch {
+    return false;
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -26,6 +26,8 @@ export interface TableJob {
   readonly loadsDir: string;
   /** SHA-256 of the lists of rows set aside so far. */
   readonly setAside: readonly string[];
+  /** True when its first load was resumed and no whole read has compared it since. */
+  readonly repaired: boolean;
   /** DuckDB's memory limit. */
   readonly memoryMb: number;
   /** Bytes of heap per part of a table that is read whole; bytes per file. */

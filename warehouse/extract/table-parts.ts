@@ -48,6 +48,6 @@ export async function planParts(
       ...(to >= longest ? [] : [`ctid < '(${to},0)'::tid`]),
     ];
     const covered = leaves.reduce((sum, leaf) => sum + Math.max(0, Math.min(to, leaf.pages) - from), 0);
-    return { where: conditions.join(' and '), pages: covered };
+    return { where: conditions.length === 0 ? null : conditions.join(' and '), pages: covered };
   });
 }
