@@ -9,7 +9,7 @@ import { firstSeqOf } from '../core/bronze-table.ts';
 import type { DuckDb } from '../core/duckdb.ts';
 import { SluiceError } from '../core/errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
-import { comparableSql, tryParseSql } from './column-type.ts';
+import { comparableSql, keyFromTextSql } from './column-type.ts';
 
 /** What changed between the rows that arrived (table `incoming`) and the last state, as rows of the log. */
 
@@ -65,7 +65,7 @@ export async function createSetAside(
   await db.run(`create or replace table set_aside (${columns.map(({ name, type }) => `${name} ${type}`).join(', ')})`);
   for (let from = 0; from < keys.length; from += ROWS_PER_INSERT) {
     const rows = keys.slice(from, from + ROWS_PER_INSERT).map((key) => {
-      const values = columns.map(({ type }, i) => tryParseSql(key[i] == null ? 'null' : quoteLiteral(key[i]), type));
+      const values = columns.map(({ type }, i) => keyFromTextSql(key[i] == null ? 'null' : quoteLiteral(key[i]), type));
       return `(${values.join(', ')})`;
     });
     await db.run(`insert into set_aside values ${rows.join(', ')}`);

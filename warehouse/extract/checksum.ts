@@ -1,5 +1,6 @@
 import type { ColumnContract, TableContract } from '../core/bronze-table.ts';
 import { quoteIdentifier } from '../core/quote.ts';
+import { INTERVAL, TIMETZ } from './column-type.ts';
 
 /**
  * A checksum of a table that does not depend on the order of rows, computed by Postgres on its side and by DuckDB on ours: the sum of 60 bits
@@ -58,7 +59,8 @@ export function postgresText(name: string, column: Pick<ColumnContract, 'duckdbT
       return `case when isfinite(${name}) then (${name} - date '1970-01-01')::text else ${name}::text end`;
     case 'TIMESTAMP':
     case 'TIMESTAMPTZ':
-      return `case when isfinite(${name}) then (extract(epoch from ${name}) * 1000000)::bigint::text else ${name}::text end`;
+      // What is set aside lies beyond the microseconds of a bigint.
+      return `case when isfinite(${name}) and ${name} <= '294247-01-10 04:00:54.775806+00' then (extract(epoch from ${name}) * 1000000)::bigint::text else ${name}::text end`;
     case 'TIME':
       return `(extract(epoch from ${name}) * 1000000)::bigint::text`;
     case 'BLOB':
@@ -126,9 +128,6 @@ export function shownText(text: string, duckdbType: string): string {
       return text;
   }
 }
-
-const TIMETZ = 'STRUCT(t TIME, offset_s INTEGER)';
-const INTERVAL = 'STRUCT(months INTEGER, days INTEGER, micros BIGINT)';
 
 /** Without the quotes that DuckDB puts around field names that are words of SQL. */
 function plainType({ duckdbType }: Pick<ColumnContract, 'duckdbType'>): string {

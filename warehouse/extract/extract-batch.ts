@@ -19,6 +19,7 @@ import type { CatalogTable } from './catalog.ts';
 import { bindToShape, proveCursor } from './cursor-proof.ts';
 import { extractTable } from './extract-table.ts';
 import { type PlanFacts, planBackfill, planRead, type ReadPlan, settleAppend } from './read-plan.ts';
+import { createSetAsideLimit, SET_ASIDE_MOST } from './read-rows.ts';
 import { FILE_BYTES } from './row-files.ts';
 import { openReaders, type SnapshotReaders } from './snapshot-readers.ts';
 import type { SourceDefinition } from './source-definition.ts';
@@ -39,6 +40,8 @@ export interface ExtractLimits {
   readonly partBytes?: number;
   /** Bytes after which a Parquet file ends with the row group it is in. */
   readonly fileBytes?: number;
+  /** Rows of one table that may be set aside before the run stops. */
+  readonly setAsideRows?: number;
 }
 
 export interface ExtractOptions {
@@ -103,6 +106,7 @@ const DEFAULTS = {
   connections: 1,
   partBytes: PART_BYTES,
   fileBytes: FILE_BYTES,
+  setAsideRows: SET_ASIDE_MOST,
 } as const satisfies Required<ExtractLimits>;
 
 /** Reads every table of every source at one moment. Writes nothing to the lake: what changed lies in the batch's folder, described by drafts. */
@@ -224,7 +228,8 @@ async function extractOne(
       commit,
       offset,
       dir,
-      setAside: state.tables[table.table]?.quarantined.files.map((file) => file.sha256) ?? [],
+      setAside: state.tables[table.table]?.quarantined.files ?? [],
+      onSetAside: createSetAsideLimit(`${table.schema}.${table.table}`, limits.setAsideRows),
       repaired: state.tables[table.table]?.consistency === 'repaired',
       loadsDir: options.loadsDir ?? join(options.workDir, 'loads'),
       memoryMb,

@@ -34,6 +34,11 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
   const after = await nextWatermark(job, read.newestCursor);
   const replaced = read.replaced || plan.effect === 'replace';
   const quarantine = await writeSetAside(job, read.quarantined);
+  const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
+  const isRewritten = read.files.length > 0 || replaced || !sameContract;
+  const isNews = isSetAsideAnew(job, quarantine);
+  // Rows near a mark are met again: named once is enough, unless a whole read has to name all.
+  const isNamed = quarantine !== undefined && (isNews || isRewritten || plan.how === 'whole');
   const draft: BronzeTableDraft = {
     mode: table.definition.mode,
     contract,
@@ -41,15 +46,13 @@ export async function extractTable(job: TableJob): Promise<TableResult> {
     replaced,
     read: { how: plan.how, rows: read.rows, why: read.resumed ?? plan.why },
     watermark: { before: plan.before, after },
-    ...(quarantine !== undefined && { quarantined: [quarantine] }),
+    ...(isNamed && { quarantined: [quarantine] }),
     ...(read.resumed !== null && { consistency: 'repaired' }),
   };
-  const sameContract = known !== undefined && JSON.stringify(known.contract) === JSON.stringify(contract);
   // Rows near a cursor's watermark come in every run, those that are swept do not once the mark has moved.
   const moved = isWatermarkMoved(plan.before, after, plan.how === 'cursor' ? 0 : read.rows);
-  const setAside = isSetAsideAnew(job, quarantine);
   const compared = job.repaired && plan.how === 'whole' && plan.slice === undefined;
-  const changed = read.files.length > 0 || replaced || !sameContract || moved || setAside || compared;
+  const changed = isRewritten || moved || isNews || compared;
   return { draft, rowsRead: read.rows, quarantined: read.quarantined.length, resumed: read.resumed, changed };
 }
 
@@ -86,6 +89,7 @@ async function readAtOnce(job: TableJob): ReturnType<typeof readFirstLoad> {
     meta: { numbers, extractedAt: open.guard.clock },
     fileBytes: job.fileBytes,
     signal: job.signal,
+    onSetAside: job.onSetAside,
     onProgress: reportTo(job),
   });
   const described: DraftFile[] = [];
@@ -155,6 +159,7 @@ async function readIncoming(job: TableJob): Promise<IncomingRead> {
             meta: null,
             fileBytes: job.fileBytes,
             signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
+            onSetAside: job.onSetAside,
             onProgress: (rows, bytes) => report(rows, bytes, at),
           }),
     ),
@@ -181,9 +186,11 @@ async function writeSetAside(
 }
 
 /** A whole read names all rows set aside, any other the ones it met: the commit is needed when that is news. */
-function isSetAsideAnew({ plan, setAside }: TableJob, now: DraftQuarantineFile | undefined): boolean {
+function isSetAsideAnew({ plan, setAside, known }: TableJob, now: DraftQuarantineFile | undefined): boolean {
   if (now === undefined) return plan.how === 'whole' && setAside.length > 0;
-  return !setAside.includes(now.sha256) || (plan.how === 'whole' && setAside.length > 1);
+  // A list older than the table's last rows may name one that was mended in between.
+  const isKnown = setAside.some((file) => file.sha256 === now.sha256 && file.commit >= (known?.lastCommit ?? 0));
+  return !isKnown || (plan.how === 'whole' && setAside.length > 1);
 }
 
 async function newestCursorIn(job: TableJob, relation: string): Promise<string | null> {

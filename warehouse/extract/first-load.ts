@@ -114,6 +114,7 @@ async function readParts(job: TableJob, parts: readonly TablePart[], load: KeptL
         meta: { numbers, extractedAt: open.guard.clock },
         fileBytes: job.fileBytes,
         signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
+        onSetAside: job.onSetAside,
         onProgress: (rows, bytes) => report(rows, bytes, at),
       });
       const files: DraftFile[] = [];

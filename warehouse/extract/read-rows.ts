@@ -11,8 +11,8 @@ import type { SourceSession } from './source-session.ts';
 
 /** One SELECT of a table by binary COPY into Parquet files on this machine. */
 
-/** More than this is no stray value: the column is of another type than its contract says. */
-const QUARANTINED_MOST = 100_000;
+/** Rows of one table. More than this is no stray value: the column is of another type than its contract says. */
+export const SET_ASIDE_MOST = 100_000;
 
 export interface ReadRowsOptions {
   readonly session: SourceSession;
@@ -24,6 +24,8 @@ export interface ReadRowsOptions {
   readonly meta: { readonly numbers: RowNumbers; readonly extractedAt: string } | null;
   readonly fileBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** May throw: the read ends then. */
+  readonly onSetAside?: ((row: QuarantinedRow) => void) | undefined;
   /** Rows and bytes so far. */
   readonly onProgress?: ((rows: number, bytes: number) => void) | undefined;
 }
@@ -55,7 +57,7 @@ export async function readRows(options: ReadRowsOptions): Promise<ReadRows> {
       onProgress: options.onProgress,
       onQuarantine: (row) => {
         quarantined.push(row);
-        if (quarantined.length > QUARANTINED_MOST) throw tooMany(name, row);
+        options.onSetAside?.(row);
       },
     });
     const written = await files.close();
@@ -68,10 +70,19 @@ export async function readRows(options: ReadRowsOptions): Promise<ReadRows> {
   }
 }
 
-function tooMany(name: string, row: QuarantinedRow): SluiceError {
+/** Counts the rows of a table that are set aside, over all its parts; throws SOURCE_VALUE_UNREPRESENTABLE after so many. */
+export function createSetAsideLimit(table: string, most: number): (row: QuarantinedRow) => void {
+  let count = 0;
+  return (row) => {
+    count += 1;
+    if (count > most) throw tooMany(table, row, most);
+  };
+}
+
+function tooMany(name: string, row: QuarantinedRow, most: number): SluiceError {
   return new SluiceError(
     'SOURCE_VALUE_UNREPRESENTABLE',
-    `More than ${QUARANTINED_MOST} rows of the table ${name} would be set aside, the last for its column ${row.column}: ${row.reason}.`,
+    `More than ${most} rows of the table ${name} would be set aside, the last for its column ${row.column}: ${row.reason}.`,
     {
       remedy: `Carry the column as text: unrepresentable: { ${row.column}: 'text' } in models/sources.`,
       details: { table: name, column: row.column },

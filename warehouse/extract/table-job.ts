@@ -3,6 +3,7 @@ import type { DuckDb } from '../core/duckdb.ts';
 import type { OnProgress } from '../core/progress.ts';
 import type { CatalogTable } from './catalog.ts';
 import type { writeChanges } from './changes.ts';
+import type { QuarantinedRow } from './copy/misfit.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { SnapshotReaders } from './snapshot-readers.ts';
 import type { SourceSession } from './source-session.ts';
@@ -24,8 +25,10 @@ export interface TableJob {
   readonly dir: string;
   /** Where parts of first loads are kept until they are whole. */
   readonly loadsDir: string;
-  /** SHA-256 of the lists of rows set aside so far. */
-  readonly setAside: readonly string[];
+  /** The lists of rows set aside so far. */
+  readonly setAside: readonly { readonly commit: number; readonly sha256: string }[];
+  /** Called per row set aside; throws when there are too many. */
+  readonly onSetAside: (row: QuarantinedRow) => void;
   /** True when its first load was resumed and no whole read has compared it since. */
   readonly repaired: boolean;
   /** DuckDB's memory limit. */

@@ -5,6 +5,7 @@ import type { DuckDb } from '../core/duckdb.ts';
 import { quoteIdentifier, quoteLiteral, quotePath } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { duckdbText, postgresText, shownText } from './checksum.ts';
+import { keyFromTextSql } from './column-type.ts';
 import { createIncoming, readRows } from './read-rows.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -170,7 +171,7 @@ async function createAside(db: DuckDb, contract: TableContract, known: BronzeTab
     (file) => `select *, ${firstSeqOf(file.commit)}::bigint as _since from (${quarantineRowsSql([file])})`,
   );
   const typed = key.map((name, i) => {
-    const value = `try_cast(key[${quoteLiteral(name)}] as ${types[i]})`;
+    const value = keyFromTextSql(`key[${quoteLiteral(name)}]`, types[i] ?? 'VARCHAR');
     return `${duckdbText(`(${value})`, { duckdbType: types[i] ?? 'VARCHAR' })} as ${quoteIdentifier(name)}`;
   });
   const written = key.map(

@@ -1,7 +1,9 @@
 import {
   DuckDBArrayValue,
+  DuckDBBlobValue,
   type DuckDBDataChunk,
   DuckDBListValue,
+  DuckDBStructValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
   type DuckDBValue,
@@ -47,7 +49,7 @@ export function jsonColumns(chunk: DuckDBDataChunk, columns: readonly { readonly
   return columns.map(({ type }, at) => chunk.getColumnValues(at).map((value) => jsonValue(value, type)));
 }
 
-/** BIGINT, DECIMAL, dates and UUIDs as exact text, smaller integers and finite doubles as numbers. JSON has no NaN or infinity: null. */
+/** BIGINT, DECIMAL, dates, times and UUIDs as exact text, bytes in base64, smaller integers and finite doubles as numbers. JSON has no NaN or infinity: null. */
 export function jsonValue(value: DuckDBValue, type: ColumnType): Json {
   if (value === null) return null;
   switch (type.kind) {
@@ -63,6 +65,15 @@ export function jsonValue(value: DuckDBValue, type: ColumnType): Json {
       const items = value instanceof DuckDBListValue || value instanceof DuckDBArrayValue ? value.items : [];
       return items.map((item) => jsonValue(item, type.of));
     }
+    case 'struct': {
+      const entries = value instanceof DuckDBStructValue ? value.entries : {};
+      return Object.fromEntries(
+        type.fields.map((field) => [field.name, jsonValue(entries[field.name] ?? null, field.type)]),
+      );
+    }
+    case 'blob':
+      return value instanceof DuckDBBlobValue ? Buffer.from(value.bytes).toString('base64') : null;
+    case 'time':
     case 'decimal':
     case 'uuid':
     case 'text':

@@ -1,4 +1,5 @@
 import { isIsoDate } from '../core/clock.ts';
+import { quoteIdentifier } from '../core/quote.ts';
 
 /**
  * DuckDB's column types as serving sees them: how a caller's text becomes a value of the column, and how a value leaves as JSON.
@@ -13,8 +14,16 @@ export type ColumnType =
   | { readonly kind: 'text' }
   | { readonly kind: 'date' }
   | { readonly kind: 'timestamp'; readonly zoned: boolean }
+  | { readonly kind: 'time' }
+  | { readonly kind: 'blob' }
+  | { readonly kind: 'struct'; readonly fields: readonly StructField[] }
   | { readonly kind: 'list'; readonly of: ColumnType }
   | { readonly kind: 'other' };
+
+export interface StructField {
+  readonly name: string;
+  readonly type: ColumnType;
+}
 
 const INTEGERS: Readonly<Record<string, readonly [min: bigint, max: bigint]>> = {
   TINYINT: [-(2n ** 7n), 2n ** 7n - 1n],
@@ -31,11 +40,13 @@ const INTEGERS: Readonly<Record<string, readonly [min: bigint, max: bigint]>> = 
 
 /** Reads a type as DuckDB prints it, e.g. DECIMAL(18,2) or UUID[]. */
 export function parseColumnType(printed: string): ColumnType {
-  const type = printed.trim().toUpperCase();
+  const text = printed.trim();
+  const type = text.toUpperCase();
   if (type.endsWith('[]')) {
-    const of = parseColumnType(type.slice(0, -2));
+    const of = parseColumnType(text.slice(0, -2));
     return of.kind === 'other' ? { kind: 'other' } : { kind: 'list', of };
   }
+  if (type.startsWith('STRUCT(') && type.endsWith(')')) return parseStruct(text.slice(7, -1));
   const range = INTEGERS[type];
   if (range !== undefined) return { kind: 'integer', sql: type, min: range[0], max: range[1] };
   const decimal = /^DECIMAL\((\d{1,2}), ?(\d{1,2})\)$/.exec(type);
@@ -57,9 +68,44 @@ export function parseColumnType(printed: string): ColumnType {
     case 'TIMESTAMPTZ':
     case 'TIMESTAMP WITH TIME ZONE':
       return { kind: 'timestamp', zoned: true };
+    case 'TIME':
+      return { kind: 'time' };
+    case 'BLOB':
+      return { kind: 'blob' };
     default:
       return { kind: 'other' };
   }
+}
+
+/** The fields between the parentheses: `"months" INTEGER, b STRUCT(c VARCHAR)`. One field of another type, and the whole leaves as text. */
+function parseStruct(text: string): ColumnType {
+  const fields: StructField[] = [];
+  let rest = text;
+  while (rest !== '') {
+    const name = /^(?:"((?:[^"]|"")*)"|(\w+)) /.exec(rest);
+    if (name === null) return { kind: 'other' };
+    const end = endOfType(rest, name[0].length);
+    const type = parseColumnType(rest.slice(name[0].length, end));
+    if (type.kind === 'other') return type;
+    fields.push({ name: name[1]?.replaceAll('""', '"') ?? name[2] ?? '', type });
+    rest = rest.slice(end + 2);
+  }
+  return { kind: 'struct', fields };
+}
+
+/** Where the comma stands that ends a field's type. */
+function endOfType(text: string, from: number): number {
+  let depth = 0;
+  let quoted = false;
+  for (let at = from; at < text.length; at += 1) {
+    const char = text[at];
+    if (char === '"') quoted = !quoted;
+    if (quoted) continue;
+    if (char === '(') depth += 1;
+    if (char === ')') depth -= 1;
+    if (char === ',' && depth === 0) return at;
+  }
+  return text.length;
 }
 
 /** The type as SQL, printed from what was parsed and never from what was read. */
@@ -81,6 +127,12 @@ export function sqlOfType(type: ColumnType): string {
       return 'DATE';
     case 'timestamp':
       return type.zoned ? 'TIMESTAMPTZ' : 'TIMESTAMP';
+    case 'time':
+      return 'TIME';
+    case 'blob':
+      return 'BLOB';
+    case 'struct':
+      return `STRUCT(${type.fields.map((field) => `${quoteIdentifier(field.name)} ${sqlOfType(field.type)}`).join(', ')})`;
     case 'list':
       return `${sqlOfType(type.of)}[]`;
     default:
@@ -90,12 +142,14 @@ export function sqlOfType(type: ColumnType): string {
 
 /** True when values have no bound on their width, so that an answer's size must be measured before it is materialized. */
 export function isWide(type: ColumnType): boolean {
-  return type.kind === 'text' || type.kind === 'list' || type.kind === 'other';
+  return ['text', 'list', 'struct', 'blob', 'other'].includes(type.kind);
 }
 
 const MAX_TEXT = 4_096;
 const UUID_TEXT = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const INSTANT_TEXT = /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-](?:0\d|1[0-4]):[0-5]\d)?$/;
+
+const TIME_TEXT = /^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?$/;
 
 /**
  * The text to bind for a value of this type, or undefined when the text is not exactly such a value:
@@ -131,7 +185,11 @@ export function fitValue(type: ColumnType, text: string): string | undefined {
       if (parts === null || !isIsoDate(parts[1] ?? '') || text.startsWith('0000')) return undefined;
       return (parts[4] !== undefined) === type.zoned ? text : undefined;
     }
+    case 'time':
+      return TIME_TEXT.test(text) ? text : undefined;
     case 'list':
+    case 'struct':
+    case 'blob':
     case 'other':
       return undefined;
     default:
@@ -163,6 +221,16 @@ export function jsonSchemaOf(type: ColumnType): Readonly<Record<string, unknown>
       return type.zoned ? { type: ['string', 'null'], format: 'date-time' } : { type: ['string', 'null'] };
     case 'list':
       return { type: ['array', 'null'], items: jsonSchemaOf(type.of) };
+    case 'struct':
+      return {
+        type: ['object', 'null'],
+        properties: Object.fromEntries(type.fields.map((field) => [field.name, jsonSchemaOf(field.type)])),
+        required: type.fields.map((field) => field.name),
+        additionalProperties: false,
+      };
+    case 'blob':
+      return { type: ['string', 'null'], contentEncoding: 'base64' };
+    case 'time':
     case 'text':
     case 'other':
       return { type: ['string', 'null'] };

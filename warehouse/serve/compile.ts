@@ -53,7 +53,8 @@ export function compilePage(dataset: Dataset, owner: OwnerScope, filter: Filter,
   const width = wide
     .map(({ name, type }) => {
       const quoted = quoteIdentifier(name);
-      return `coalesce(strlen(${type.kind === 'list' ? `cast(${quoted} as varchar)` : quoted}), 0)`;
+      const isText = type.kind === 'text' || type.kind === 'other';
+      return `coalesce(strlen(${isText ? quoted : `cast(${quoted} as varchar)`}), 0)`;
     })
     .join(' + ');
   const sized = `select *, sum(${width}) over (rows between unbounded preceding and current row) as ${BYTES} from (${page}) as page`;

@@ -107,11 +107,17 @@ export function compileFilter(dataset: Dataset, filter: Filter, binder: Binder):
     return parseColumnType(column.type);
   }
 
+  function declaredType(name: string): string {
+    return dataset.columns.find((column) => column.name === name)?.type ?? '';
+  }
+
   function bindFor(name: string, text: string): string {
     return bindAs(name, typeOf(name), text);
   }
 
   function bindAs(name: string, type: ColumnType, text: string): string {
+    if (['list', 'struct', 'blob', 'other'].includes(type.kind))
+      throw unfit(name, `values of its type ${declaredType(name)} are not compared`);
     const fitted = fitValue(type, text);
     if (fitted === undefined) throw unfit(name, `${JSON.stringify(text.slice(0, 60))} is not a ${sqlOfType(type)}`);
     return binder.bind(type, fitted);

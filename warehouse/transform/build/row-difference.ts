@@ -16,7 +16,7 @@ const SIGN = quoteIdentifier('_sluice_sign');
 
 /**
  * Compares two queries as bags, into a temporary table. Grouping, not EXCEPT: five times faster on 5 million rows, and duplicates count.
- * FLOAT and DOUBLE are compared by their text too, for 0.0 and -0.0 group as one.
+ * FLOAT and DOUBLE, in lists and structs too, are compared by their text as well, for 0.0 and -0.0 group as one.
  */
 export async function differRows(
   db: DuckDb,
@@ -28,7 +28,7 @@ export async function differRows(
   }: { readonly before: string; readonly after: string; readonly columns: readonly StoredColumn[] },
 ): Promise<RowDifference> {
   const names = columns.map(({ name }) => quoteIdentifier(name));
-  const floats = columns.filter(({ type }) => type === 'DOUBLE' || type === 'FLOAT');
+  const floats = columns.filter(({ type }) => /\b(?:DOUBLE|FLOAT)\b/.test(type));
   const groups = [...names, ...floats.map(({ name }) => `${quoteIdentifier(name)}::varchar`)].join(', ');
   const list = names.join(', ');
   await db.run(
