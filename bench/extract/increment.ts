@@ -73,7 +73,7 @@ async function scanTwice(url: string, scanSql: string): Promise<number> {
 async function watermarkOf(dir: string, table: string): Promise<string> {
   const store = createFolderStore(join(dir, 'lake'));
   const state = await openBronze({ store, log: createLog({ level: 'silent' }) }).state([SCHEMA]);
-  const watermark = state.sources[0]?.tables[table]?.watermark;
+  const watermark = state.sources[0]?.tables.get(table)?.watermark;
   if (watermark == null) throw new Error(`${table} has no watermark: it would be read whole`);
   return watermark.value;
 }

@@ -110,7 +110,7 @@ test('commits are read in order by any instance, and a table keeps its files unt
     ['t', [1, 2], 2, 0],
     ['u', [1], 1, 0],
   ]);
-  assert.equal((await reader.state(['app'])).sources[0]?.tables['u']?.watermark?.value, 'v');
+  assert.equal((await reader.state(['app'])).sources[0]?.tables.get('u')?.watermark?.value, 'v');
   const four = await draft(4, 'b4', { t: 'four' });
   await writer.commit('app', { ...four, tables: { t: { ...(four.tables['t'] as BronzeTableDraft), replaced: true } } });
   const after = (await reader.snapshot(['app'])).tables.find((table) => table.table === 't');

@@ -45,7 +45,7 @@ test('a lake of format 1 says what it said then, and takes new commits', async (
   const [was] = expected.sources;
   assert.deepEqual({ ...source, tables: null }, { ...was, tables: null });
   for (const [name, table] of Object.entries(was?.tables ?? {})) {
-    const { snapshot, ...now } = source?.tables[name] ?? {};
+    const { snapshot, ...now } = source?.tables.get(name) ?? {};
     assert.deepEqual(now, { ...table, consistency: 'exact', quarantined: { rows: 0, files: [] } });
     assert.match(snapshot?.id ?? '', /^\d+:\d+:/);
   }
@@ -92,7 +92,7 @@ test('rows set aside lie beside their table and stand in the state until a whole
   ];
   for (const [index, { rows, files, ...table }] of commits.entries()) {
     await bronze.commit('app', commitDraft(index + 1, `b${index}`, { t: await tableDraft(root, undefined, table) }));
-    const { quarantined, mode } = (await openBronze({ store, log }).state(['app'])).sources[0]?.tables['t'] ?? {};
+    const { quarantined, mode } = (await openBronze({ store, log }).state(['app'])).sources[0]?.tables.get('t') ?? {};
     assert.deepEqual([quarantined?.rows, quarantined?.files.length, mode], [rows, files, 'full'], `commit ${index}`);
     if (index !== 0) continue;
     const key = quarantined?.files[0]?.key ?? '';
@@ -124,8 +124,8 @@ test('a table’s state tells its consistency and the snapshot that a sweep may 
     const draft = commitDraft(index + 1, `b${index}`, tables);
     await bronze.commit('app', { ...draft, snapshot: { ...draft.snapshot, id: `${index + 1}:${index + 1}:` } });
   }
-  const tables = (await openBronze({ store, log }).state(['app'])).sources[0]?.tables ?? {};
-  const shape = Object.entries(tables).map(([name, { mode, consistency, snapshot }]) => [
+  const tables = (await openBronze({ store, log }).state(['app'])).sources[0]?.tables ?? new Map();
+  const shape = [...tables].map(([name, { mode, consistency, snapshot }]) => [
     name,
     mode,
     consistency,

@@ -58,7 +58,7 @@ async function backfill(
 }
 
 async function watermarkOf(lake: TestLake, table = 'items'): Promise<unknown> {
-  return (await lake.bronze.state(['app'])).sources[0]?.tables[table]?.watermark;
+  return (await lake.bronze.state(['app'])).sources[0]?.tables.get(table)?.watermark;
 }
 
 const ids = async (lake: TestLake): Promise<unknown[]> => (await lake.rows('items', 'id')).map((row) => row['id']);

@@ -77,7 +77,7 @@ test('B1: a row committed late, with a cursor older than rows already carried, a
 
 test('B1: an open transaction holds the watermark back to its start, however many runs pass', async () => {
   const watermark = async (): Promise<string | undefined> =>
-    (await lake.bronze.state(['app'])).sources[0]?.tables['t']?.watermark?.value;
+    (await lake.bronze.state(['app'])).sources[0]?.tables.get('t')?.watermark?.value;
   await lake.client.query(`insert into app.t values (1, 'first')`);
   await lake.run(source);
   const late = await lake.connect();
@@ -179,7 +179,7 @@ test('B4: a cursor in the future does not blind the stream', async () => {
     insert into app.t values (1, 'future', now() + interval '10 years'), (2, 'forever', 'infinity'), (3, 'past', now() - interval '1 day');
     alter table app.t enable trigger touch`);
   await lake.run(source);
-  const value = (await lake.bronze.state(['app'])).sources[0]?.tables['t']?.watermark?.value ?? '';
+  const value = (await lake.bronze.state(['app'])).sources[0]?.tables.get('t')?.watermark?.value ?? '';
   assert.ok(new Date(value) < new Date(), 'the watermark stays behind the clock');
   await lake.client.query(`insert into app.t values (4, 'now'); update app.t set v = 'again' where id = 3`);
   const { tables } = await lake.run(source);

@@ -109,7 +109,7 @@ test('killed in the middle, nothing happened since: what was read is kept and no
   assert.ok(result.kept >= 6 && result.kept < result.of, JSON.stringify(result));
   assert.equal(result.swept, 0);
   const consistency = async (): Promise<unknown> =>
-    (await lake.bronze.state(['app'])).sources[0]?.tables[name]?.consistency;
+    (await lake.bronze.state(['app'])).sources[0]?.tables.get(name)?.consistency;
   assert.equal(await consistency(), 'repaired');
   assert.equal((await lake.run(source, { limits })).tables[name]?.bytes, 0);
   assert.equal(await consistency(), 'exact', 'compared whole');

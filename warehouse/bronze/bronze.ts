@@ -153,7 +153,7 @@ function toSourceState(history: SourceHistory): BronzeSourceState {
       [table, { mode, watermark, consistency, snapshot, quarantined }] as const,
   );
   const { source, number, identity, snapshot } = history;
-  return { source, number, identity, snapshot, tables: Object.fromEntries(tables) };
+  return { source, number, identity, snapshot, tables: new Map(tables) };
 }
 
 interface Upload {

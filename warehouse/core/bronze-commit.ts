@@ -159,7 +159,7 @@ export interface BronzeSourceState {
   readonly identity: SourceIdentity | null;
   /** Moment of the last commit. */
   readonly snapshot: SourceSnapshot | null;
-  readonly tables: Readonly<Record<string, BronzeTableState>>;
+  readonly tables: ReadonlyMap<string, BronzeTableState>;
 }
 
 /** What the log says of a table, for people: no file is opened for it. */

@@ -214,7 +214,7 @@ async function extractOne(
   try {
     const state = stateOf(options.state, source);
     const known = options.state.snapshot.tables.find((other) => other.source === source && other.table === table.table);
-    const before = state.tables[table.table]?.watermark ?? null;
+    const before = state.tables.get(table.table)?.watermark ?? null;
     const plan = await decideRead(context, table, { known, before, lastClock: state.snapshot?.at ?? null });
     const { memoryMb, partBytes, fileBytes } = limits;
     const result = await extractTable({
@@ -228,9 +228,9 @@ async function extractOne(
       commit,
       offset,
       dir,
-      setAside: state.tables[table.table]?.quarantined.files ?? [],
+      setAside: state.tables.get(table.table)?.quarantined.files ?? [],
       onSetAside: createSetAsideLimit(`${table.schema}.${table.table}`, limits.setAsideRows),
-      repaired: state.tables[table.table]?.consistency === 'repaired',
+      repaired: state.tables.get(table.table)?.consistency === 'repaired',
       loadsDir: options.loadsDir ?? join(options.workDir, 'loads'),
       memoryMb,
       partBytes,
