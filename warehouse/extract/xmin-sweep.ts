@@ -78,7 +78,8 @@ function xidSql(xid: bigint): string {
 /** True when the mark should move: rows were read and it gets ahead, or it grows old. Otherwise a quiet table costs no commit. */
 function isWorthMoving(before: SweepMark, after: SweepMark, rowsRead: number): boolean {
   const [then, now] = [parseSnapshot(before.snapshot), parseSnapshot(after.snapshot)];
-  return (rowsRead > 0 && now.xmin > then.xmin) || now.xmax - then.xmin > STALE;
+  const sawOthers = before.seen?.toSorted().join() !== after.seen?.toSorted().join();
+  return (rowsRead > 0 && (now.xmin > then.xmin || sawOthers)) || now.xmax - then.xmin > STALE;
 }
 
 /** What a table without a key must be counted for: there rows read twice could not be told apart, and rows that went would stay. */

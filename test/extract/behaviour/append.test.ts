@@ -56,7 +56,9 @@ test('without a key rows of transactions in flight, subtransactions and prepared
   assert.equal((await lake.run(keyless)).batch.drafts.length, 0);
 });
 
-test('without a key an update or a delete is noticed, and the table is replaced whole', async () => {
+test('without a key an update or a delete is noticed, and the table is replaced whole, also while a transaction elsewhere stays open', async () => {
+  const open = await lake.connect();
+  await open.query('begin; select txid_current()');
   await lake.run(keyless);
   for (const change of [
     `update app.e set v = 'changed' where ctid = '(0,1)'`,
