@@ -7,10 +7,15 @@ import {
   type DuckDBResultReader,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
+  type DuckDBType,
+  DuckDBTypeId,
   type DuckDBValue,
 } from '@duckdb/node-api';
 import { mapSystemError, messageOf, SluiceError } from './errors.ts';
 import { quoteLiteral } from './quote.ts';
+
+/** A list as a bound value. */
+export { listValue } from '@duckdb/node-api';
 
 /** The only place that opens DuckDB inside this process. Extensions are never downloaded; what the engine needs is built in. */
 
@@ -113,6 +118,29 @@ async function createInstance(path: string, config: Record<string, string>): Pro
       await sleep(50);
     }
   }
+}
+
+const PLAIN_TYPES: ReadonlySet<DuckDBTypeId> = new Set([
+  DuckDBTypeId.BOOLEAN,
+  DuckDBTypeId.TINYINT,
+  DuckDBTypeId.SMALLINT,
+  DuckDBTypeId.INTEGER,
+  DuckDBTypeId.BIGINT,
+  DuckDBTypeId.HUGEINT,
+  DuckDBTypeId.FLOAT,
+  DuckDBTypeId.DOUBLE,
+  DuckDBTypeId.VARCHAR,
+  DuckDBTypeId.DATE,
+  DuckDBTypeId.TIMESTAMP,
+  DuckDBTypeId.UUID,
+  DuckDBTypeId.DECIMAL,
+  DuckDBTypeId.TIMESTAMP_TZ,
+]);
+
+/** The name that DuckDB gives a type; undefined for those that are made of others, or that have a name of their own. */
+export function plainTypeName(type: DuckDBType): string | undefined {
+  if (!PLAIN_TYPES.has(type.typeId) || type.alias !== undefined) return undefined;
+  return type.typeId === DuckDBTypeId.TIMESTAMP_TZ ? 'TIMESTAMP WITH TIME ZONE' : type.toString();
 }
 
 /** What JavaScript holds exactly stays a value, everything else becomes the text DuckDB prints. */

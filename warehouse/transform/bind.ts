@@ -23,6 +23,7 @@ export interface BronzeNames {
 export async function createBronze(engine: SqlEngine, tables: readonly BronzeTableFacts[]): Promise<BronzeNames> {
   const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
+  const statements: string[] = [];
   for (const { source, table, contract } of tables) {
     const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
     const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
@@ -31,28 +32,40 @@ export async function createBronze(engine: SqlEngine, tables: readonly BronzeTab
       ['bronze', current],
       ['bronze_log', [...own, ...meta]],
     ] as const) {
-      await engine.run(`create schema if not exists ${quotePath(catalog, source)}`);
-      await createTable(engine, quotePath(catalog, source, table), list);
+      statements.push(`create schema if not exists ${quotePath(catalog, source)}`);
+      statements.push(createTableSql(quotePath(catalog, source, table), list));
       const name = `${catalog}.${source}.${table}`.toLowerCase();
       columns.set(name, list);
       for (const column of contract.columns)
         if (!column.nullable) neverNull.add(`${name}.${column.name.toLowerCase()}`);
     }
   }
+  await runTogether(engine, statements);
   return { columns, neverNull };
 }
 
-export async function createModelTable(
+export async function createModelTables(
   engine: SqlEngine,
-  model: Model,
-  columns: readonly BoundColumn[],
+  models: readonly { readonly model: Model; readonly columns: readonly BoundColumn[] }[],
 ): Promise<void> {
-  await createTable(engine, quotePath(model.layer, 'main', model.table), columns);
+  await runTogether(
+    engine,
+    models.map(({ model, columns }) => createTableSql(quotePath(model.layer, 'main', model.table), columns)),
+  );
 }
 
-async function createTable(engine: SqlEngine, path: string, columns: readonly BoundColumn[]): Promise<void> {
+function createTableSql(path: string, columns: readonly BoundColumn[]): string {
   const list = columns.map(({ name, type }) => `${quoteIdentifier(name)} ${type}`).join(', ');
-  await engine.run(`create table ${path} (${list})`);
+  return `create table ${path} (${list})`;
+}
+
+/** A call costs more than creating a table. */
+const STATEMENTS_PER_CALL = 500;
+
+async function runTogether(engine: SqlEngine, statements: readonly string[]): Promise<void> {
+  for (let from = 0; from < statements.length; from += STATEMENTS_PER_CALL) {
+    await engine.run(statements.slice(from, from + STATEMENTS_PER_CALL).join(';\n'));
+  }
 }
 
 /** As DESCRIBE prints it, so that types can be compared as text. */

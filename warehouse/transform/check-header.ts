@@ -2,6 +2,7 @@ import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import type { Model } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
@@ -186,13 +187,20 @@ export async function checkTests(
       }
     }
     if (test.kind === 'expression') {
-      const from = quotePath(model.layer, 'main', model.table);
-      const described = await engine.describe(
-        `select (${test.sql}\n)::boolean as ${quoteIdentifier('holds')} from ${from}`,
-      );
+      const described = await engine.describe(expressionSql(model, test.sql));
       if (described.kind !== 'problem') continue;
       const facts = describeProblem(described, engine);
       diagnostics.add({ ...facts, message: `test: ${facts.message}`, at: test.at });
     }
   }
+}
+
+/** What is bound to check a test's expression. */
+function expressionSql({ layer, table }: Pick<Model, 'layer' | 'table'>, sql: string): string {
+  return `select (${sql}\n)::boolean as ${quoteIdentifier('holds')} from ${quotePath(layer, 'main', table)}`;
+}
+
+/** The queries that checkTests() has described for a model. */
+export function expressionsOf(model: Model): readonly string[] {
+  return model.tests.flatMap((test) => (test.kind === 'expression' ? [expressionSql(model, test.sql)] : []));
 }

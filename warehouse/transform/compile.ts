@@ -1,24 +1,23 @@
-import { type AstNode, byteOf } from './ast.ts';
+import { byteOf } from './ast.ts';
 import {
   type BronzeNames,
   type BronzeTableFacts,
   createBronze,
-  createModelTable,
+  createModelTables,
   locateInBody,
   reportProblem,
 } from './bind.ts';
-import { checkHeader, checkTests } from './check-header.ts';
+import { checkHeader, checkTests, expressionsOf } from './check-header.ts';
 import { hashDeclarations } from './declarations.ts';
-import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
+import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
-import { orderGraph, reach } from './graph.ts';
-import { lintModel, readsElsewhere } from './lint.ts';
+import { orderGraph } from './graph.ts';
+import { lintAsOf, lintQuery, readsElsewhere } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
-import type { CompiledModel, CompiledProject } from './model.ts';
-import type { ParsedModel } from './parsed-model.ts';
+import type { CompiledModel, CompiledProject, RefreshRule } from './model.ts';
+import { createParsedModel, type ParsedModel } from './parsed-model.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
 import { readModel } from './read-model.ts';
-import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
 import { offsetOfByte } from './source-text.ts';
@@ -32,23 +31,30 @@ export interface CompileOptions {
   readonly files: ProjectFiles;
   /** Names and columns of bronze; a BronzeSnapshot's tables fit. */
   readonly bronzeTables: readonly BronzeTableFacts[];
+  /**
+   * Models whose refresh rule is wanted, by name and fingerprint; all when absent. A proof takes longer than the rest of a model's compile, and one
+   * that is new or changed is computed whole anyway.
+   */
+  readonly needsRule?: (model: string, fingerprint: string) => boolean;
 }
 
 /** Errors: every problem of the project at once, as one SluiceError with the code of the first (MODEL_*). */
-export async function compileProject({ files, bronzeTables }: CompileOptions): Promise<CompiledProject> {
+export async function compileProject({ files, bronzeTables, needsRule }: CompileOptions): Promise<CompiledProject> {
   const texts = new Map([...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text]));
   const diagnostics = createDiagnostics((file) => texts.get(file));
   const engine = await openSqlEngine();
   try {
     const bronze = await createBronze(engine, bronzeTables);
     const macros = await loadMacros(engine, files.macros, diagnostics);
-    const parsed = await parseModels(engine, files, diagnostics);
-    reportDuplicates(parsed, diagnostics);
     // A model that does not parse is still a table of that name: those who read it are not wrong.
     const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
     const tables = new Set([...bronze.columns.keys(), ...named]);
-    for (const model of parsed) reportUnknownTables(model, tables, diagnostics);
-    const models = await compileModels(engine, parsed, bronze, macros, diagnostics);
+    const parsed = await parseModels(engine, files, tables, diagnostics);
+    reportDuplicates(
+      parsed.map(({ entry }) => entry),
+      diagnostics,
+    );
+    const models = await compileModels(engine, parsed, bronze, macros, needsRule ?? (() => true), diagnostics);
     const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
     diagnostics.throwIfAny();
     return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
@@ -57,22 +63,44 @@ export async function compileProject({ files, bronzeTables }: CompileOptions): P
   }
 }
 
-async function parseModels(engine: SqlEngine, files: ProjectFiles, diagnostics: Diagnostics): Promise<ParsedModel[]> {
-  const parsed: ParsedModel[] = [];
-  for (const file of files.models) {
-    const read = readModel(file, diagnostics);
-    if (read === undefined) continue;
-    const { model } = read;
-    const result = await engine.parse(model.sql);
-    if (result.kind === 'problem') {
-      reportProblem(result, model, engine, diagnostics);
+/** A parsed model and what the lint said of its SELECT, which is told only where the tables it reads are sound. */
+interface Candidate {
+  readonly entry: ParsedModel;
+  readonly findings: readonly Diagnostic[];
+  readonly readsElsewhere: boolean;
+  /** False when it names something that can be no table of the project. */
+  readonly isNamed: boolean;
+}
+
+async function parseModels(
+  engine: SqlEngine,
+  files: ProjectFiles,
+  tables: ReadonlySet<string>,
+  diagnostics: Diagnostics,
+): Promise<Candidate[]> {
+  const read = files.models.flatMap((file) => readModel(file, diagnostics) ?? []);
+  const candidates: Candidate[] = [];
+  let next = 0;
+  for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
+    const one = read[next++];
+    if (one === undefined) throw new RangeError('more answers than texts');
+    if (parsed.kind === 'problem') {
+      reportProblem(parsed, one.model, engine, diagnostics);
       continue;
     }
-    const references = readReferences(result.node);
-    const dependencies = [...new Set(references.tables.flatMap((table) => table.name ?? []))].sort();
-    parsed.push({ ...read, query: result.node, references, dependencies });
+    const entry = createParsedModel(one, parsed);
+    const { references } = entry;
+    reportUnknownTables({ model: one.model, references }, tables, diagnostics);
+    const lint = createDiagnostics(() => undefined);
+    lintQuery(entry, engine, lint);
+    candidates.push({
+      entry,
+      findings: lint.list,
+      readsElsewhere: readsElsewhere(references),
+      isNamed: references.tables.every(({ name }) => name !== undefined),
+    });
   }
-  return parsed;
+  return candidates;
 }
 
 function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnostics): void {
@@ -93,48 +121,90 @@ function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnosti
 
 async function compileModels(
   engine: SqlEngine,
-  parsed: readonly ParsedModel[],
+  candidates: readonly Candidate[],
   { columns: bronze, neverNull }: BronzeNames,
   macros: LoadedMacros,
+  needsRule: NonNullable<CompileOptions['needsRule']>,
   diagnostics: Diagnostics,
 ): Promise<CompiledModel[]> {
-  const byName = new Map(parsed.map((entry) => [entry.model.name, entry]));
+  const byName = new Map(candidates.map(({ entry }) => [entry.model.name, entry]));
+  const candidateOf = new Map(candidates.map((candidate) => [candidate.entry.model.name, candidate]));
   const graph = orderGraph([...byName.values()].map(({ model, dependencies }) => ({ name: model.name, dependencies })));
   for (const cycle of graph.cycles) reportCycle(cycle, byName, diagnostics);
   const columns = new Map(bronze);
   const compiled = new Map<string, CompiledModel>();
-  for (const name of graph.order) {
-    const entry = byName.get(name);
-    // A model below a broken one is not bound: its errors would only repeat the first.
-    if (
-      entry === undefined ||
-      !entry.references.tables.every(({ name: table }) => table !== undefined && columns.has(table))
-    )
-      continue;
-    const { model } = entry;
-    lintModel(entry, { engine, macros, models: compiled, diagnostics });
-    // A file it would read is refused by the lint with a better word than DuckDB's.
-    if (readsElsewhere(entry.references)) continue;
-    const described = await engine.describe(model.sql);
-    if (described.kind === 'problem') {
-      reportProblem(described, model, engine, diagnostics);
+  const context: RefreshContext = { engine, columns, macros, compiled, byName, neverNull };
+  for (const level of graph.levels) {
+    const entries = level.flatMap((name): ParsedModel[] => {
+      const candidate = candidateOf.get(name);
+      // A model below a broken one is not bound: its errors would only repeat the first.
+      if (candidate?.isNamed !== true || !candidate.entry.dependencies.every((table) => columns.has(table))) return [];
+      for (const finding of candidate.findings) diagnostics.add(finding);
+      lintAsOf(candidate.entry, { macros, models: compiled, diagnostics });
+      // A file it would read is refused by the lint with a better word than DuckDB's.
+      return candidate.readsElsewhere ? [] : [candidate.entry];
+    });
+    const bound = await bindModels(engine, entries, diagnostics);
+    for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
+    for (const { entry, boundColumns } of bound) {
+      compiled.set(entry.model.name, await compileModel(entry, boundColumns, needsRule, context));
+    }
+  }
+  await checkAllTests(engine, [...compiled.values()], byName, columns, diagnostics);
+  return [...compiled.values()];
+}
+
+interface BoundModel {
+  readonly entry: ParsedModel;
+  readonly boundColumns: readonly BoundColumn[];
+}
+
+/** Binds models that do not read one another and gives each a table, for those that read it. */
+async function bindModels(
+  engine: SqlEngine,
+  entries: readonly ParsedModel[],
+  diagnostics: Diagnostics,
+): Promise<BoundModel[]> {
+  const described = await engine.describeAll(entries.map(({ model }) => model.sql));
+  const bound: BoundModel[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const answer = described[i];
+    if (answer === undefined) continue;
+    if (answer.kind === 'problem') {
+      reportProblem(answer, entry.model, engine, diagnostics);
       continue;
     }
-    const before = diagnostics.list.length;
-    await checkHeader(engine, entry, described.columns, diagnostics);
-    if (diagnostics.list.length > before && hasRepeats(described.columns)) continue;
-    await createModelTable(engine, model, described.columns);
-    columns.set(name, described.columns);
-    compiled.set(
-      name,
-      await compileModel(entry, described.columns, { engine, columns, macros, compiled, byName, neverNull }),
-    );
+    await checkHeader(engine, entry, answer.columns, diagnostics);
+    if (!hasRepeats(answer.columns)) bound.push({ entry, boundColumns: answer.columns });
   }
-  for (const model of compiled.values()) {
+  await createModelTables(
+    engine,
+    bound.map(({ entry, boundColumns }) => ({ model: entry.model, columns: boundColumns })),
+  );
+  return bound;
+}
+
+async function checkAllTests(
+  engine: SqlEngine,
+  models: readonly CompiledModel[],
+  byName: ReadonlyMap<string, ParsedModel>,
+  columns: ReadonlyMap<string, readonly BoundColumn[]>,
+  diagnostics: Diagnostics,
+): Promise<void> {
+  const sound: string[] = [];
+  const expressions = models.flatMap((model) => expressionsOf(model));
+  let next = 0;
+  for await (const parsed of engine.parseAll(expressions)) {
+    const sql = expressions[next++];
+    if (parsed.kind === 'query' && sql !== undefined) sound.push(sql);
+  }
+  const described = await engine.describeAll(sound);
+  const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
+  const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
+  for (const model of models) {
     const entry = byName.get(model.name);
-    if (entry !== undefined) await checkTests(engine, entry, model.boundColumns, columns, diagnostics);
+    if (entry !== undefined) await checkTests(asked, entry, model.boundColumns, columns, diagnostics);
   }
-  return [...compiled.values()];
 }
 
 function hasRepeats(columns: readonly BoundColumn[]): boolean {
@@ -144,12 +214,12 @@ function hasRepeats(columns: readonly BoundColumn[]): boolean {
 async function compileModel(
   entry: ParsedModel,
   boundColumns: readonly BoundColumn[],
+  needsRule: NonNullable<CompileOptions['needsRule']>,
   context: RefreshContext,
 ): Promise<CompiledModel> {
-  const { model, query, dependencies, references } = entry;
+  const { model, json, dependencies, calls } = entry;
   const { columns, compiled, macros } = context;
-  const calls = references.functions.map((call) => call.name);
-  const called = reach(['model'], (name) => (name === 'model' ? calls : callsOf(macros.bodies.get(name))));
+  const called = new Set(calls.flatMap((name) => [...(macros.reached.get(name) ?? [])]));
   const viewOf = (name: string) => {
     const upstream = compiled.get(name);
     return upstream?.materialized === 'view' ? upstream : undefined;
@@ -157,7 +227,7 @@ async function compileModel(
   const usesAsOf = called.has('as_of');
   const fingerprint = fingerprintModel({
     model,
-    query,
+    query: json,
     macros: new Map([...macros.bodies].filter(([name]) => called.has(name))),
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
@@ -169,7 +239,9 @@ async function compileModel(
     }),
   });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
-  const refresh = await deriveRefreshRule(entry, boundColumns, context);
+  const refresh: RefreshRule = needsRule(model.name, fingerprint)
+    ? await deriveRefreshRule(entry, boundColumns, context)
+    : { kind: 'rebuild', why: 'it is computed whole' };
   return {
     ...model,
     dependencies,
@@ -180,10 +252,6 @@ async function compileModel(
     reachesAsOf: usesAsOf || dependencies.some((name) => viewOf(name)?.reachesAsOf === true),
     refresh,
   };
-}
-
-function callsOf(body: AstNode | undefined): readonly string[] {
-  return body === undefined ? [] : readReferences(body).functions.map((call) => call.name);
 }
 
 function reportCycle(

@@ -23,13 +23,14 @@ export interface Diagnostics {
 /** `textOf` gives a file's text, for the source line under each message. */
 export function createDiagnostics(textOf: (file: string) => string | undefined): Diagnostics {
   const list: Diagnostic[] = [];
+  const known = new Set<string>();
   return {
     list,
     add: (diagnostic) => {
-      const known = list.some(
-        (other) => other.message === diagnostic.message && formatLocation(other.at) === formatLocation(diagnostic.at),
-      );
-      if (!known) list.push(diagnostic);
+      const identity = `${formatLocation(diagnostic.at)}\0${diagnostic.message}`;
+      if (known.has(identity)) return;
+      known.add(identity);
+      list.push(diagnostic);
     },
     has: (file) => list.some((diagnostic) => diagnostic.at.file === file),
     throwIfAny: () => {

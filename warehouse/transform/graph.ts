@@ -8,27 +8,41 @@ export interface GraphNode {
 export interface Graph {
   /** Every name after those it depends on; ties in alphabetical order. Names in or behind a cycle are left out. */
   readonly order: readonly string[];
+  /** The same names in groups: each group depends on earlier ones only. */
+  readonly levels: readonly (readonly string[])[];
   /** Each cycle once, as a path whose last name repeats the first. */
   readonly cycles: readonly (readonly string[])[];
 }
 
 /** Dependencies that are not nodes themselves (bronze tables) are ignored. */
 export function orderGraph(nodes: readonly GraphNode[]): Graph {
-  const known = new Map(nodes.map((node) => [node.name, node]));
-  const waiting = new Map(
-    nodes.map((node) => [node.name, new Set(node.dependencies.filter((name) => known.has(name)))]),
-  );
-  const order: string[] = [];
-  for (;;) {
-    const ready = [...waiting].filter(([, on]) => on.size === 0).map(([name]) => name);
-    if (ready.length === 0) break;
-    for (const name of ready.sort()) {
-      order.push(name);
-      waiting.delete(name);
+  const known = new Set(nodes.map((node) => node.name));
+  const waiting = new Map<string, Set<string>>();
+  const readers = new Map<string, string[]>();
+  for (const { name, dependencies } of nodes) {
+    const on = new Set(dependencies.filter((other) => known.has(other)));
+    waiting.set(name, on);
+    for (const other of on) {
+      const list = readers.get(other);
+      if (list === undefined) readers.set(other, [name]);
+      else list.push(name);
     }
-    for (const on of waiting.values()) for (const name of ready) on.delete(name);
   }
-  return { order, cycles: findCycles(waiting) };
+  const levels: string[][] = [];
+  let ready = [...waiting].filter(([, on]) => on.size === 0).map(([name]) => name);
+  while (ready.length > 0) {
+    const next: string[] = [];
+    levels.push(ready.sort());
+    for (const name of ready) {
+      waiting.delete(name);
+      for (const reader of readers.get(name) ?? []) {
+        const on = waiting.get(reader);
+        if (on?.delete(name) === true && on.size === 0) next.push(reader);
+      }
+    }
+    ready = next;
+  }
+  return { order: levels.flat(), levels, cycles: findCycles(waiting) };
 }
 
 /** Walks what is left: every remaining name waits for another, so following the smallest leads into a cycle. */

@@ -1,6 +1,7 @@
 import { isMap, isPair, isSeq, isNode as isYamlNode, LineCounter, type Node, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import type { Diagnostics } from './diagnostics.ts';
+import { offsetOfPlainPath, readPlainYaml, toPlainValue } from './plain-yaml.ts';
 import type { SourceLocation } from './source-location.ts';
 import { locate, scanSql } from './source-text.ts';
 
@@ -101,19 +102,39 @@ export function parseHeader<T>(
   diagnostics: Diagnostics,
 ): Header<T> | undefined {
   const locateIn = (offset: number) => locate(file, text, cut.headerStart + offset);
-  const document = parseDocument(cut.header, { lineCounter: new LineCounter(), uniqueKeys: true, prettyErrors: false });
   const report = (at: SourceLocation, message: string, remedy: string) =>
     diagnostics.add({ code: 'MODEL_HEADER_INVALID', message: `header: ${message}`, at, remedy });
-  for (const error of [...document.errors, ...document.warnings]) {
-    report(locateIn(error.pos[0]), lowerFirst(error.message), 'Correct the YAML of the header.');
+  const document = readPlainDocument(cut.header) ?? readDocument(cut.header);
+  for (const { offset, message } of document.problems) {
+    report(locateIn(offset), lowerFirst(message), 'Correct the YAML of the header.');
   }
-  if (document.errors.length > 0) return undefined;
-  const at = (...path: readonly (string | number)[]) =>
-    locateIn(offsetOfPath(document.contents, path) ?? firstText(cut.header));
-  const parsed = schema.safeParse(document.toJS({ maxAliasCount: 20 }));
+  if (document.value === undefined) return undefined;
+  const at = (...path: readonly (string | number)[]) => locateIn(document.offsetOf(path) ?? firstText(cut.header));
+  const parsed = schema.safeParse(document.value());
   if (parsed.success) return { value: parsed.data, at };
   for (const issue of parsed.error.issues) reportIssue(issue, [], at, report);
   return undefined;
+}
+
+interface YamlDocument {
+  readonly problems: readonly { readonly offset: number; readonly message: string }[];
+  /** Absent when the text is no YAML. */
+  readonly value?: () => unknown;
+  readonly offsetOf: (path: readonly (string | number)[]) => number | undefined;
+}
+
+function readPlainDocument(text: string): YamlDocument | undefined {
+  const root = readPlainYaml(text);
+  if (root === undefined) return undefined;
+  return { problems: [], value: () => toPlainValue(root), offsetOf: (path) => offsetOfPlainPath(root, path) };
+}
+
+function readDocument(text: string): YamlDocument {
+  const document = parseDocument(text, { lineCounter: new LineCounter(), uniqueKeys: true, prettyErrors: false });
+  const problems = [...document.errors, ...document.warnings].map(({ pos, message }) => ({ offset: pos[0], message }));
+  const offsetOf = (path: readonly (string | number)[]) => offsetOfPath(document.contents, path);
+  if (document.errors.length > 0) return { problems, offsetOf };
+  return { problems, value: () => document.toJS({ maxAliasCount: 20 }), offsetOf };
 }
 
 type Issue = z.core.$ZodIssue;

@@ -9,23 +9,14 @@ import { offsetOfByte } from './source-text.ts';
 import type { SqlEngine } from './sql-engine.ts';
 
 /** Refuses SQL whose result is not decided by its inputs, or is not exact: found on the tree, so comments and strings never count. */
-export function lintModel(
-  entry: ParsedModel,
-  context: {
-    readonly engine: SqlEngine;
-    readonly macros: LoadedMacros;
-    readonly models: ReadonlyMap<string, CompiledModel>;
-    readonly diagnostics: Diagnostics;
-  },
-): void {
-  const { model, query, dependencies } = entry;
-  const { engine, macros, models, diagnostics } = context;
+export function lintQuery(entry: ParsedModel, engine: SqlEngine, diagnostics: Diagnostics): void {
+  const { model, query, references } = entry;
   const report: Report = (node, message, remedy) => {
     const offset = node === undefined ? 0 : offsetOfByte(model.sql, firstByteOf(node));
     diagnostics.add({ code: 'MODEL_LINT', message, at: locateInBody(model.bodyAt, model.sql, offset), remedy });
   };
   for (const node of walk(query)) lintNode(node, engine, report);
-  for (const { name, node } of entry.references.tableFunctions) {
+  for (const { name, node } of references.tableFunctions) {
     if (TABLE_FUNCTIONS.has(name)) continue;
     report(
       node,
@@ -34,9 +25,20 @@ export function lintModel(
     );
   }
   if (model.layer === 'gold') lintFinalColumns(query, report);
-  lintLayers(entry, report);
-  const calls = new Set(entry.references.functions.map((call) => call.name));
-  const viaMacro = [...calls].some((name) => reachesAsOf(name, macros, new Set()));
+  lintLayers(entry, references, report);
+}
+
+/** A model that moves with the logical date must say how, and only such a model. */
+export function lintAsOf(
+  { model, dependencies, calls, headerAt }: Pick<ParsedModel, 'model' | 'dependencies' | 'calls' | 'headerAt'>,
+  context: {
+    readonly macros: LoadedMacros;
+    readonly models: ReadonlyMap<string, CompiledModel>;
+    readonly diagnostics: Diagnostics;
+  },
+): void {
+  const { macros, models, diagnostics } = context;
+  const viaMacro = calls.some((name) => macros.reached.get(name)?.has('as_of') === true);
   const viaView = dependencies.some(
     (name) => models.get(name)?.materialized === 'view' && models.get(name)?.reachesAsOf,
   );
@@ -45,7 +47,7 @@ export function lintModel(
     diagnostics.add({
       code: 'MODEL_HEADER_INVALID',
       message: `header: the model reaches as_of()${viaMacro ? '' : ' through a view'}, but does not say how it moves with it`,
-      at: entry.headerAt('as_of'),
+      at: headerAt('as_of'),
       remedy:
         'Add `as_of: recompute`, or `as_of: appends(<date column>)` where a later date only adds rows of later days.',
     });
@@ -54,7 +56,7 @@ export function lintModel(
     diagnostics.add({
       code: 'MODEL_HEADER_INVALID',
       message: 'header: as_of is set, but the model does not reach as_of()',
-      at: entry.headerAt('as_of'),
+      at: headerAt('as_of'),
       remedy: 'Take the field out.',
     });
   }
@@ -226,7 +228,7 @@ function lintFinalColumns(query: AstNode, report: Report): void {
   if (star !== undefined) report(star, 'a gold model selects *', 'Name the final columns.');
 }
 
-function lintLayers({ model, references }: ParsedModel, report: Report): void {
+function lintLayers({ model }: ParsedModel, references: References, report: Report): void {
   for (const { name, node } of references.tables) {
     if (model.layer === 'silver' && name?.startsWith('gold.') === true) {
       report(
@@ -243,14 +245,4 @@ function lintLayers({ model, references }: ParsedModel, report: Report): void {
       );
     }
   }
-}
-
-function reachesAsOf(name: string, macros: LoadedMacros, seen: Set<string>): boolean {
-  if (name === 'as_of') return true;
-  const body = macros.bodies.get(name);
-  if (body === undefined || seen.has(name)) return false;
-  seen.add(name);
-  return [...walk(body)].some(
-    (node) => node['class'] === 'FUNCTION' && reachesAsOf(textOf(node['function_name']).toLowerCase(), macros, seen),
-  );
 }

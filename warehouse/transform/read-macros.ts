@@ -15,6 +15,8 @@ export interface LoadedMacros {
   readonly macros: readonly Macro[];
   /** Body of each macro by its name, as_of() left out. */
   readonly bodies: ReadonlyMap<string, AstNode>;
+  /** The macros that a macro reaches, itself and as_of included, by its name. */
+  readonly reached: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 const STATEMENT =
@@ -65,10 +67,12 @@ export async function loadMacros(
         : locate(place.file, place.text, place.start + (problem.offset ?? 0));
     diagnostics.add({ ...facts, message: `macro ${macro.name}: ${facts.message}`, at });
   }
-  return {
-    macros: ordered.map(({ macro }) => macro),
-    bodies: new Map(ordered.map(({ macro, body }) => [macro.name, body])),
-  };
+  const bodies = new Map(ordered.map(({ macro, body }) => [macro.name, body]));
+  const reached = new Map<string, ReadonlySet<string>>([['as_of', new Set(['as_of'])]]);
+  for (const { macro, body } of ordered) {
+    reached.set(macro.name, new Set([macro.name, ...callsOf(body).flatMap((name) => [...(reached.get(name) ?? [])])]));
+  }
+  return { macros: ordered.map(({ macro }) => macro), bodies, reached };
 }
 
 interface Place {

@@ -5,10 +5,12 @@ import type { SourceLocation } from './source-location.ts';
 /** Line and column (both from 1, columns in UTF-16 units as editors count) of an offset into the text. */
 export function locate(file: string, text: string, offset: number): SourceLocation {
   const at = Math.max(0, Math.min(offset, text.length));
-  const before = text.slice(0, at);
-  const lineStart = before.lastIndexOf('\n') + 1;
   let line = 1;
-  for (const char of before) if (char === '\n') line += 1;
+  let lineStart = 0;
+  for (let end = text.indexOf('\n'); end >= 0 && end < at; end = text.indexOf('\n', lineStart)) {
+    line += 1;
+    lineStart = end + 1;
+  }
   return { file, line, column: at - lineStart + 1 };
 }
 
