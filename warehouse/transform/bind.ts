@@ -23,14 +23,9 @@ export interface BronzeNames {
 export async function createBronze(engine: SqlEngine, tables: readonly BronzeTableFacts[]): Promise<BronzeNames> {
   const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
-  for (const { source, table, contract } of tables) {
-    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
-    const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
-    const current = [...own, ...meta.filter((column) => column.name !== '_op')];
-    for (const [catalog, list] of [
-      ['bronze', current],
-      ['bronze_log', [...own, ...meta]],
-    ] as const) {
+  for (const facts of tables) {
+    const { source, table, contract } = facts;
+    for (const [catalog, list] of Object.entries(bronzeColumns(facts))) {
       await engine.run(`create schema if not exists ${quotePath(catalog, source)}`);
       await createTable(engine, quotePath(catalog, source, table), list);
       const name = `${catalog}.${source}.${table}`.toLowerCase();
@@ -40,6 +35,16 @@ export async function createBronze(engine: SqlEngine, tables: readonly BronzeTab
     }
   }
   return { columns, neverNull };
+}
+
+/** What the two faces of a bronze table give, in order. */
+export function bronzeColumns({ contract }: Pick<BronzeTable, 'contract'>): {
+  readonly bronze: readonly BoundColumn[];
+  readonly bronze_log: readonly BoundColumn[];
+} {
+  const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
+  const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
+  return { bronze: [...own, ...meta.filter((column) => column.name !== '_op')], bronze_log: [...own, ...meta] };
 }
 
 export async function createModelTable(

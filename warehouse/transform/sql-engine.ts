@@ -56,8 +56,8 @@ export async function openSqlEngine(): Promise<SqlEngine> {
   const named = (keep: (row: { kind: string; stability: string | null }) => boolean) =>
     new Set(rows.filter(keep).map((row) => row.name.toLowerCase()));
   return {
-    parse: (sql) => parse(db, sql),
-    print: (node) => print(db, node),
+    parse: (sql) => parseSql(db, sql),
+    print: (node) => printSql(db, node),
     describe: (sql) => describe(db, sql),
     run: (sql) => db.run(sql),
     attempt: async (sql, prefix) => {
@@ -75,7 +75,8 @@ export async function openSqlEngine(): Promise<SqlEngine> {
   };
 }
 
-async function parse(db: DuckDb, sql: string): Promise<{ kind: 'query'; node: AstNode } | SqlProblem> {
+/** The one SELECT in a text, as any DuckDB reads it. */
+export async function parseSql(db: DuckDb, sql: string): Promise<{ kind: 'query'; node: AstNode } | SqlProblem> {
   const [row] = await db.rows<{ ast: string }>('select json_serialize_sql($1::varchar) as ast', [sql]);
   const tree = readAst(row?.ast ?? '{}');
   if (tree['error'] === true) {
@@ -97,7 +98,8 @@ async function parse(db: DuckDb, sql: string): Promise<{ kind: 'query'; node: As
   return { kind: 'query', node };
 }
 
-async function print(db: DuckDb, node: AstNode): Promise<string> {
+/** SQL text of a query node. */
+export async function printSql(db: DuckDb, node: AstNode): Promise<string> {
   const tree: AstNode = { error: false, statements: [{ node: withoutCrossJoins(node), named_param_map: [] }] };
   const [row] = await db.rows<{ sql: string }>('select json_deserialize_sql($1::json) as sql', [printAst(tree)]);
   return row?.sql ?? '';
