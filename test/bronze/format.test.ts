@@ -125,12 +125,7 @@ test('a table’s state tells its consistency and the snapshot that a sweep may 
     await bronze.commit('app', { ...draft, snapshot: { ...draft.snapshot, id: `${index + 1}:${index + 1}:` } });
   }
   const tables = (await openBronze({ store, log }).state(['app'])).sources[0]?.tables ?? new Map();
-  const shape = [...tables].map(([name, { mode, consistency, snapshot }]) => [
-    name,
-    mode,
-    consistency,
-    snapshot?.id,
-  ]);
+  const shape = [...tables].map(([name, { mode, consistency, snapshot }]) => [name, mode, consistency, snapshot?.id]);
   assert.deepEqual(shape, [
     ['u', 'append', 'repaired', '1:1:'],
     ['t', 'full', 'exact', '4:4:'],

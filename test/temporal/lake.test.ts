@@ -115,7 +115,8 @@ test('a backfill moves no watermark, and the run that follows it shows it in gol
   const worker = startWorker(lake, bundle.path);
   try {
     await runProject(lake.project, { steps: 'all' });
-    const watermark = async () => (await lake.project.bronze.state(['app'])).sources[0]?.tables.get('accounts')?.watermark;
+    const watermark = async () =>
+      (await lake.project.bronze.state(['app'])).sources[0]?.tables.get('accounts')?.watermark;
     const before = await watermark();
     await silently(lake, `update app.accounts set name = 'mended', updated_at = '2020-01-01'`);
     const run = await startBackfill(lake.temporal, { source: 'app', table: 'accounts' });

@@ -24,14 +24,9 @@ export async function createBronze(engine: SqlEngine, tables: readonly BronzeTab
   const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
   const statements: string[] = [];
-  for (const { source, table, contract } of tables) {
-    const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
-    const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
-    const current = [...own, ...meta.filter((column) => column.name !== '_op')];
-    for (const [catalog, list] of [
-      ['bronze', current],
-      ['bronze_log', [...own, ...meta]],
-    ] as const) {
+  for (const facts of tables) {
+    const { source, table, contract } = facts;
+    for (const [catalog, list] of Object.entries(bronzeColumns(facts))) {
       statements.push(`create schema if not exists ${quotePath(catalog, source)}`);
       statements.push(createTableSql(quotePath(catalog, source, table), list));
       const name = `${catalog}.${source}.${table}`.toLowerCase();
@@ -42,6 +37,16 @@ export async function createBronze(engine: SqlEngine, tables: readonly BronzeTab
   }
   await runTogether(engine, statements);
   return { columns, neverNull };
+}
+
+/** What the two faces of a bronze table give, in order. */
+export function bronzeColumns({ contract }: Pick<BronzeTable, 'contract'>): {
+  readonly bronze: readonly BoundColumn[];
+  readonly bronze_log: readonly BoundColumn[];
+} {
+  const own = contract.columns.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
+  const meta = BRONZE_META_COLUMNS.map(({ name, duckdbType }) => ({ name, type: canonicalType(duckdbType) }));
+  return { bronze: [...own, ...meta.filter((column) => column.name !== '_op')], bronze_log: [...own, ...meta] };
 }
 
 export async function createModelTables(

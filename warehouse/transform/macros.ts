@@ -33,6 +33,11 @@ export function createMacroSql(macro: Macro, target: 'temp' | { readonly catalog
   return macro.sql.replace(head, () => name);
 }
 
+/** The expression a macro stands for. */
+export function macroBody(macro: Macro): string {
+  return macro.sql.replace(/^create\s+or\s+replace\s+macro\s+(?:"(?:[^"]|"")+"|\w+)\s*\([^)]*\)\s*as\s*/i, '');
+}
+
 /** as_of() for one logical date. */
 export function asOfMacro(asOf: AsOf): Macro {
   return {

@@ -82,20 +82,22 @@ export interface CompiledModel extends Model {
 }
 
 /**
- * partition: output rows whose `by` columns hold p depend only on rows of each local leaf whose `leafColumns` hold p (the compiler proved it),
- * so that the touched partitions alone are recomputed. `sql(touched)` is the query with every local leaf filtered.
+ * partition: the values of `by` in every row that a change of an input may reach can be derived from the changed rows (warehouse/transform/delta),
+ * and those partitions alone are computed again.
  */
 export type RefreshRule =
   | {
       readonly kind: 'partition';
       readonly by: readonly string[];
-      /** Input → the leaf's columns that carry `by`, one list per occurrence (equal lists once). Inputs not named here force a rebuild when they change. */
-      readonly leaves: Readonly<Record<string, readonly (readonly string[])[]>>;
-      /** The other inputs, and why a change of them reaches every partition. */
-      readonly others?: Readonly<Record<string, string>>;
+      /** Input → its columns that the query reads: what the changed rows must carry. Inputs not named here force a rebuild when they change. */
+      readonly reads: Readonly<Record<string, readonly string[]>>;
+      /** The other inputs, and why a change of them cannot be traced. */
+      readonly others: Readonly<Record<string, string>>;
+      /** Input → its columns that carry `by`, once per way it is read: of these `touchedSql` reads the touched partitions only. */
+      readonly cut: Readonly<Record<string, readonly (readonly string[])[]>>;
       /**
-       * The query with every occurrence of a local leaf replaced by its rows in the temporary table TOUCHED_TABLE (columns = `by`, of the
-       * model's own types), cut once more at the end: exactly the model's rows of the touched partitions, its columns in order.
+       * The query cut down to the partitions in the temporary table TOUCHED_TABLE (columns = `by`, of the model's own types): exactly the
+       * model's rows of the touched partitions, its columns in order.
        */
       readonly touchedSql: string;
     }

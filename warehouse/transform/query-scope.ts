@@ -65,12 +65,17 @@ export function columnsOfAlias(frame: Frame, alias: string): readonly QueryColum
 export function resolveColumn(names: readonly string[], frames: readonly Frame[]): QueryColumn | undefined {
   const parts = names.map((name) => name.toLowerCase());
   for (const frame of frames) {
-    const found = parts.length === 1 ? resolveName(parts[0] ?? '', frame) : resolvePath(parts, frame);
+    const found = lookUp(parts, frame);
     if (found === 'stop') return undefined;
     if (found !== undefined) return found;
     if (frame.bindings.some(({ columns }) => columns.some((column) => column.name === undefined))) return undefined;
   }
   return undefined;
+}
+
+/** What a name, its parts in lower case, means in one frame: `stop` where it means something there that is not surely one column. */
+export function lookUp(parts: readonly string[], frame: Frame): QueryColumn | 'stop' | undefined {
+  return parts.length === 1 ? resolveName(parts[0] ?? '', frame) : resolvePath(parts, frame);
 }
 
 function resolveName(name: string, frame: Frame): QueryColumn | 'stop' | undefined {

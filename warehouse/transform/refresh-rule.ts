@@ -1,19 +1,21 @@
-import { type AstNode, textOf } from './ast.ts';
+import type { AstNode } from './ast.ts';
+import { choosePartition, type Partition } from './delta/choose-partition.ts';
+import { deriveTouched } from './delta/derive.ts';
+import { normalizeQuery } from './delta/normal-form.ts';
+import type { NormalForm } from './delta/normal-query.ts';
+import type { NormalContext } from './delta/normalizer.ts';
+import { createFunctionFacts, type FunctionFacts } from './function-facts.ts';
 import { findLeafUses } from './locality.ts';
 import type { RefreshRule } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import { NotProvable } from './query-expressions.ts';
-import { bindQuery, type Relation } from './query-tree.ts';
+import { bindQuery } from './query-tree.ts';
 import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import type { BoundColumn } from './sql-engine.ts';
 import { createTouchedSql } from './touched-sql.ts';
 
-/** How a change upstream becomes a change of a model: partition by partition where that is proven, else a rebuild with the reason. */
-
-/** Types whose values are equal exactly when they are the same value, so that a partition is what `=` says. */
-const PARTITION_TYPE =
-  /^(BOOLEAN|U?TINYINT|U?SMALLINT|U?INTEGER|U?BIGINT|U?HUGEINT|DECIMAL\(\d+,\d+\)|VARCHAR|DATE|TIME|TIMESTAMP|TIMESTAMP_(S|MS|NS)|TIMESTAMP WITH TIME ZONE|UUID|BLOB)$/;
+/** How a change upstream becomes a change of a model: partition by partition where it can be traced, else a rebuild with the reason. */
 
 export async function deriveRefreshRule(
   entry: ParsedModel,
@@ -34,59 +36,101 @@ export async function deriveRefreshRule(
 
 async function prove(entry: ParsedModel, bound: readonly BoundColumn[], context: RefreshContext): Promise<RefreshRule> {
   const { model, query } = entry;
-  const by = model.incrementalBy.map((name) => {
-    const index = bound.findIndex((column) => column.name.toLowerCase() === name.toLowerCase());
-    const type = bound[index]?.type ?? '';
-    if (!PARTITION_TYPE.test(type))
-      throw new NotProvable(`${name} is a ${type || 'missing column'}, whose equal values may differ`);
-    return { name, index, type };
-  });
-  const views = createViewExpansion(context);
-  const root = bindQuery(query, {
-    columns: context.columns,
-    viewAt: views.at,
-    isAggregate: (name) => context.engine.aggregates.has(name) || hides(name, context, isAggregateCall),
-    isWindow: (name) => hides(name, context, (call) => call['class'] === 'WINDOW'),
-  });
-  checkRoot(root, bound);
-  const columns = by.flatMap(({ index }) => root.columns[index] ?? []);
-  const uses = findLeafUses(
-    root,
-    columns,
-    by.map(({ type }) => type),
+  const form = normalizeQuery(query, normalContext(context));
+  checkNames(form, bound);
+  const tables = [...new Set(allTables(query, context))].sort();
+  const traces = new Map(tables.map((table) => [table, traceFrom(form, table)]));
+  const { by, others } = choosePartition(model.incrementalBy, bound, traces);
+  const cut = findCut(entry, by, context);
+  const touchedSql = await createTouchedSql({ query, sql: model.sql, by, ...cut, bound, context });
+  const reads = tables.flatMap((table): [string, readonly string[]][] =>
+    others[table] === undefined ? [[table, [...(form.columns.get(table) ?? [])].sort()]] : [],
   );
-  const { leaves, others } = sumUp(uses, allReferences(query, views));
-  const byNames = by.map(({ name }) => name).join(', ');
-  if (Object.keys(leaves).length === 0) {
-    const reasons = Object.entries(others).map(([table, why]) => `${table}: ${why}`);
-    throw new NotProvable(`no table it reads can be cut by ${byNames} (${reasons.join('; ')})`);
-  }
-  const nodes = new Map(
-    uses.flatMap(({ node, table, columns }) =>
-      leaves[table] !== undefined && columns !== undefined ? [[node, columns]] : [],
-    ),
-  );
-  const touched = await createTouchedSql({ query, by, leaves: nodes, views: views.all, bound, context });
   return {
     kind: 'partition',
     by: by.map(({ name }) => name),
-    leaves,
+    reads: Object.fromEntries(reads),
     others,
-    touchedSql: touched,
+    cut: cut.tables,
+    touchedSql,
   };
 }
 
-/** The resolver must have seen the same columns as DuckDB, or nothing it says counts. */
-function checkRoot(root: Relation, bound: readonly BoundColumn[]): void {
-  const same =
-    root.columns.length === bound.length &&
-    root.columns.every(({ name, type }, i) => {
-      const column = bound[i];
-      return (
-        (name === undefined || name === column?.name.toLowerCase()) && (type === undefined || type === column?.type)
-      );
+/** Which outputs a change of one table can be traced to, or why none. */
+function traceFrom(form: NormalForm, table: string): readonly boolean[] | string {
+  try {
+    const derived = deriveTouched(form, { tables: new Set([table]), nameOf: (name) => name });
+    // Some shapes are refused only when the query is written.
+    if (derived.affected) derived.touched(derived.known.flatMap((known, i) => (known ? [i] : [])));
+    return derived.known;
+  } catch (error) {
+    if (error instanceof NotProvable) return error.message;
+    throw error;
+  }
+}
+
+/** The tables of which only the touched partitions need be read: a shortcut that no result depends on, so where it is not clear there is none. */
+function findCut(entry: ParsedModel, by: Partition['by'], context: RefreshContext): Cut {
+  const views = createViewExpansion(context);
+  try {
+    const root = bindQuery(entry.query, {
+      columns: context.columns,
+      viewAt: views.at,
+      ...functionFacts(context),
     });
+    const columns = by.flatMap(({ index }) => root.columns[index] ?? []);
+    const uses = findLeafUses(
+      root,
+      columns,
+      by.map(({ type }) => type),
+    );
+    const { leaves } = sumUp(uses, allReferences(entry.query, views));
+    const nodes = new Map(
+      uses.flatMap(({ node, table, columns: carriers }) =>
+        leaves[table] !== undefined && carriers !== undefined ? [[node, carriers]] : [],
+      ),
+    );
+    return { tables: leaves, leaves: nodes, views: views.all };
+  } catch (error) {
+    if (error instanceof NotProvable) return { tables: {}, leaves: new Map(), views: new Map() };
+    throw error;
+  }
+}
+
+interface Cut {
+  readonly tables: Readonly<Record<string, readonly (readonly string[])[]>>;
+  readonly leaves: ReadonlyMap<AstNode, readonly string[]>;
+  readonly views: ReadonlyMap<AstNode, AstNode>;
+}
+
+/** What resolves a query's names, from what the compiler knows. */
+function normalContext(context: RefreshContext): NormalContext {
+  return {
+    columnsOf: (table) => context.columns.get(table),
+    viewAt: (table) =>
+      context.compiled.get(table)?.materialized === 'view' ? context.byName.get(table)?.query : undefined,
+    ...functionFacts(context),
+  };
+}
+
+function functionFacts({ engine, macros }: RefreshContext): FunctionFacts {
+  return createFunctionFacts(engine.aggregates, macros.bodies);
+}
+
+/** The resolver must have seen the same columns as DuckDB, or nothing it says counts. */
+function checkNames({ root }: NormalForm, bound: readonly BoundColumn[]): void {
+  const same =
+    root.names.length === bound.length &&
+    root.names.every((name, i) => name === undefined || name === bound[i]?.name.toLowerCase());
   if (!same) throw new NotProvable('its columns are not clear');
+}
+
+/** Every table a query names, views looked through. */
+function allTables(query: AstNode, context: RefreshContext): readonly string[] {
+  return readReferences(query).tables.flatMap(({ name = '' }) => {
+    const view = context.compiled.get(name)?.materialized === 'view' ? context.byName.get(name)?.query : undefined;
+    return view === undefined ? [name] : allTables(view, context);
+  });
 }
 
 interface Views {
@@ -143,20 +187,4 @@ function sumUp(
     else others[table] = why;
   }
   return { leaves, others };
-}
-
-const isAggregateCall = (call: AstNode, context: RefreshContext) =>
-  call['class'] === 'FUNCTION' && context.engine.aggregates.has(textOf(call['function_name']).toLowerCase());
-
-/** True when a macro, or one it calls, holds such a call. */
-function hides(
-  name: string,
-  context: RefreshContext,
-  test: (call: AstNode, context: RefreshContext) => boolean,
-): boolean {
-  const body = context.macros.bodies.get(name);
-  if (body === undefined) return false;
-  return readReferences(body).functions.some(
-    ({ name: inner, node }) => test(node, context) || hides(inner, context, test),
-  );
 }

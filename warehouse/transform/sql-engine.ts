@@ -72,9 +72,9 @@ export async function openSqlEngine(): Promise<SqlEngine> {
   const named = (keep: (row: { kind: string; stability: string | null }) => boolean) =>
     new Set(rows.filter(keep).map((row) => row.name.toLowerCase()));
   return {
-    parse: async (sql) => readParsed(sql, (await parseBatch(db, [sql]))[0] ?? '{}'),
+    parse: (sql) => parseSql(db, sql),
     parseAll: (sqls) => parseAll(db, sqls),
-    print: (node) => print(db, node),
+    print: (node) => printSql(db, node),
     describe: (sql) => describe(db, sql),
     describeAll: (sqls) => describeAll(db, sqls),
     run: (sql) => db.run(sql),
@@ -91,6 +91,11 @@ export async function openSqlEngine(): Promise<SqlEngine> {
     functions: named((row) => row.kind !== 'table'),
     close: () => db.close(),
   };
+}
+
+/** The one SELECT in a text, as any DuckDB reads it. */
+export async function parseSql(db: DuckDb, sql: string): Promise<ParsedSql> {
+  return readParsed(sql, (await parseBatch(db, [sql]))[0] ?? '{}');
 }
 
 /** A call costs about as much as parsing a few texts. */
@@ -150,7 +155,8 @@ function readParsed(sql: string, answer: string): ParsedSql {
 const FRAME_START = '{"error":false,"statements":[{"node":';
 const FRAME_END = ',"named_param_map":[]}]}';
 
-async function print(db: DuckDb, node: AstNode): Promise<string> {
+/** SQL text of a query node. */
+export async function printSql(db: DuckDb, node: AstNode): Promise<string> {
   const tree: AstNode = { error: false, statements: [{ node: withoutCrossJoins(node), named_param_map: [] }] };
   const [row] = await db.rows<{ sql: string }>('select json_deserialize_sql($1::json) as sql', [printAst(tree)]);
   return row?.sql ?? '';

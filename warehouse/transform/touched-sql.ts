@@ -10,6 +10,7 @@ import { type BoundColumn, withoutCrossJoins } from './sql-engine.ts';
 
 export interface TouchedQuery {
   readonly query: AstNode;
+  readonly sql: string;
   readonly by: readonly { readonly name: string; readonly type: string }[];
   /** References to cut, with the columns that carry `by`. */
   readonly leaves: ReadonlyMap<AstNode, readonly string[]>;
@@ -19,8 +20,21 @@ export interface TouchedQuery {
   readonly context: RefreshContext;
 }
 
-/** Throws NotProvable when what is printed does not read back as the same tree or does not give the model's columns. */
+/** Where what is printed does not read back as the same tree, or does not give the model's columns, nothing is cut. */
 export async function createTouchedSql(touched: TouchedQuery): Promise<string> {
+  const { by, sql, context } = touched;
+  await context.engine.run(createTouchedTableSql(by));
+  if (touched.leaves.size > 0) {
+    try {
+      return await createCutSql(touched);
+    } catch (error) {
+      if (!(error instanceof NotProvable)) throw error;
+    }
+  }
+  return ofTouchedRows(`${sql}\n`, by);
+}
+
+async function createCutSql(touched: TouchedQuery): Promise<string> {
   const { query, by, bound, context } = touched;
   const { engine } = context;
   const cut = new Map<AstNode, AstNode>();
@@ -30,11 +44,7 @@ export async function createTouchedSql(touched: TouchedQuery): Promise<string> {
   const again = await engine.parse(printed);
   if (again.kind === 'problem' || !isSame(again.node, tree))
     throw new NotProvable('its SQL cannot be rewritten faithfully');
-  const on = by
-    .map(({ name }) => `_sluice_rows.${quoteIdentifier(name)} is not distinct from ${ofTouched(name)}`)
-    .join(' and ');
-  const sql = `select _sluice_rows.* from (${printed}) as _sluice_rows semi join ${TOUCHED} on ${on}`;
-  await engine.run(createTouchedTableSql(by));
+  const sql = ofTouchedRows(printed, by);
   const described = await engine.describe(sql);
   const isBound =
     described.kind === 'columns' &&
@@ -42,6 +52,14 @@ export async function createTouchedSql(touched: TouchedQuery): Promise<string> {
     described.columns.every(({ name, type }, i) => name === bound[i]?.name && type === bound[i]?.type);
   if (!isBound) throw new NotProvable('its SQL cannot be rewritten: a table in it has no alias');
   return sql;
+}
+
+/** The rows of a query that lie in touched partitions. */
+function ofTouchedRows(query: string, by: TouchedQuery['by']): string {
+  const on = by
+    .map(({ name }) => `_sluice_rows.${quoteIdentifier(name)} is not distinct from ${ofTouched(name)}`)
+    .join(' and ');
+  return `select _sluice_rows.* from (${query}) as _sluice_rows semi join ${TOUCHED} on ${on}`;
 }
 
 const TOUCHED = quoteIdentifier(TOUCHED_TABLE);

@@ -30,23 +30,34 @@ export const LEAVES = ['bronze.app.a', 'bronze.app.b', 'silver.stored', 'silver.
 
 const TOTAL = 'k nulls last, s nulls last, v nulls last';
 
-interface Generator {
+export interface TablesToRead {
+  readonly leaves: readonly string[];
+  /** Those that have the column l. */
+  readonly lists: readonly string[];
+}
+
+interface Generator extends TablesToRead {
   readonly random: Random;
   /** Names of CTEs in scope: k, s, v each. */
   readonly ctes: readonly string[];
 }
 
 /** A query whose columns are k, s and v, of the tables' own types. */
-export function randomQuery(random: Random): string {
-  if (!random.chance(0.25)) return relation({ random, ctes: [] }, 3);
-  const cte = relation({ random, ctes: [] }, 2);
-  return `with c as (${cte}) ${relation({ random, ctes: ['c'] }, 3)}`;
+export function randomQuery(
+  random: Random,
+  tables: TablesToRead = { leaves: LEAVES, lists: LEAVES },
+  depth = 3,
+): string {
+  const g = { random, ctes: [], ...tables };
+  if (!random.chance(0.25)) return relation(g, depth);
+  const cte = relation(g, depth - 1);
+  return `with c as (${cte}) ${relation({ ...g, ctes: ['c'] }, depth)}`;
 }
 
 function source(g: Generator, depth: number): string {
   if (depth > 1 && g.random.chance(0.45)) return `(${relation(g, depth - 1)})`;
   if (g.ctes.length > 0 && g.random.chance(0.5)) return g.random.pick(g.ctes);
-  return g.random.pick(LEAVES);
+  return g.random.pick(g.leaves);
 }
 
 function relation(g: Generator, depth: number): string {
@@ -205,8 +216,8 @@ const series: Shape = (g, depth) => {
   return g.random.pick([
     `select x.k, x.s, g.i::integer as v from ${from} x cross join generate_series(1, 2) g(i)`,
     `select d.k, x.s, x.v from (select i::integer as k from generate_series(0, 3) q(i)) d left join ${from} x on x.k = d.k`,
-    `select x.k, u.s, x.v from ${g.random.pick(LEAVES)} x, unnest(x.l) u(s)`,
-    `select x.k, unnest(x.l) as s, x.v from ${g.random.pick(LEAVES)} x`,
+    `select x.k, u.s, x.v from ${g.random.pick(g.lists)} x, unnest(x.l) u(s)`,
+    `select x.k, unnest(x.l) as s, x.v from ${g.random.pick(g.lists)} x`,
     `select x.k, x.s, w.v from ${from} x cross join (values (1), (2)) w(v)`,
   ]);
 };
@@ -223,7 +234,31 @@ const star: Shape = (g, depth) => {
   ]);
 };
 
+/** Values of a group in order, and a rank of groups. */
+const gathered: Shape = (g, depth) => {
+  const from = `from ${source(g, depth)} x${where(g, 'x')}`;
+  return g.random.pick([
+    `select x.k, string_agg(x.s, ',' order by x.s) as s, len(list(x.v order by x.v))::integer as v ${from} group by x.k`,
+    `select x.k % 2 as k, min(x.s) as s, count(distinct x.v)::integer as v ${from} group by x.k % 2`,
+    `select x.k, x.s, (rank() over (partition by x.k order by count(*)))::integer as v ${from} group by x.k, x.s`,
+    `select x.k, upper(x.s) as s, sum(x.v) filter (where x.v > 0)::integer as v ${from} group by 1, 2`,
+  ]);
+};
+
+/** A running sum that has a row for every day of a calendar. */
+const calendar: Shape = (g, depth) => {
+  const moved = `select x.k, x.v as day, count(*) as n from ${source(g, depth)} x group by x.k, x.v`;
+  const days = g.random.pick([
+    '(select i::integer as day from generate_series(0, 3) t(i))',
+    `(select distinct q.v as day from ${g.random.pick(g.leaves)} q where q.v is not null)`,
+  ]);
+  return `select a.k, null::varchar as s, (sum(m.n) over (partition by a.k order by d.day))::integer as v
+    from (select distinct w.k from (${moved}) w) a cross join ${days} d left join (${moved}) m on m.k = a.k and m.day = d.day`;
+};
+
 const SHAPES: readonly Shape[] = [
+  gathered,
+  calendar,
   plain,
   plain,
   join,

@@ -25,10 +25,10 @@ async function ruleOf(sql: string, by = 'k', extra: Readonly<Record<string, stri
 function show(rule: RefreshRule): string {
   if (rule.kind === 'rebuild') return `rebuild: ${rule.why}`;
   const short = (table: string) => table.replace(/^bronze\.app\./, '');
-  const cut = Object.entries(rule.leaves).map(
+  const cut = Object.entries(rule.cut).map(
     ([table, lists]) => `${short(table)}${lists.map((list) => `(${list.join(',')})`).join('')}`,
   );
-  const whole = Object.entries(rule.others ?? {}).map(([table, why]) => `; ${short(table)}: ${why}`);
+  const whole = Object.entries(rule.others).map(([table, why]) => `; ${short(table)}: ${why}`);
   return cut.join(' ') + whole.join('');
 }
 

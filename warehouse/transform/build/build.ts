@@ -22,6 +22,7 @@ import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
 import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
 import { runModelTests, runSqlTest } from './run-tests.ts';
+import { createTouchedKeys } from './touched-keys.ts';
 import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
 
@@ -82,6 +83,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
   const stopListening = interruptOnAbort(db, signal);
   const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
   const changes = createChangedRows(db, project, bronze);
+  const touchedKeys = createTouchedKeys(db, project, bronze);
   const relations = await readRelations(db);
   // Content written by this build gets the number its release will have: never used before, also after a rollback or a model's return.
   const nextVersion = (previous?.number ?? 0) + 1;
@@ -147,12 +149,14 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         const { refresh } = model;
         if (refresh.kind !== 'partition' || state === undefined) return rebuild(facts, state, decision.why);
         const changed = new Map(decision.changed.map((input) => [input, state.consumed[input] ?? 0]));
-        const result = await refreshTable({ ...facts, rule: refresh, changes, changed }).catch((error: unknown) => {
-          // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
-          if (signal?.aborted === true || isSluiceError(error)) throw error;
-          log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
-          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
-        });
+        const result = await refreshTable({ ...facts, rule: refresh, changes, touchedKeys, changed }).catch(
+          (error: unknown) => {
+            // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
+            if (signal?.aborted === true || isSluiceError(error)) throw error;
+            log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
+            return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
+          },
+        );
         if (result.kind === 'rebuild') return rebuild(facts, state, `${decision.why}; ${result.why}`);
         return report(model, state, result.written, 'refreshed', decision.why);
       }

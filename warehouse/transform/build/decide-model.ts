@@ -47,9 +47,8 @@ function decideByInputs({ model, versions, knowsChanges }: DecisionFacts, state:
   if (model.materialized !== 'incremental') return { kind: 'rebuild', why };
   if (model.refresh.kind === 'rebuild') return { kind: 'rebuild', why: `${why}; ${model.refresh.why}` };
   for (const input of changed) {
-    if (model.refresh.leaves[input] === undefined) {
-      const reach = model.refresh.others?.[input] ?? `it reaches every ${model.refresh.by.join(', ')}`;
-      return { kind: 'rebuild', why: `${input} changed: ${reach}` };
+    if (model.refresh.reads[input] === undefined) {
+      return { kind: 'rebuild', why: `${input} changed: ${model.refresh.others[input] ?? 'it is not traced'}` };
     }
     const consumed = state.consumed[input];
     if (consumed === undefined || !knowsChanges(input, consumed)) {

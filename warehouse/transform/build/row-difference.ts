@@ -1,5 +1,6 @@
 import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier } from '../../core/quote.ts';
+import { SIGN_COLUMN } from '../delta/derivation.ts';
 import type { StoredColumn } from './warehouse-engine.ts';
 
 /** What differs between two bags of rows of the same columns, and the NULL-safe filters that go with it. */
@@ -12,7 +13,7 @@ export interface RowDifference {
 }
 
 /** Column of a difference: how many times more often a row stands in the new bag. */
-const SIGN = quoteIdentifier('_sluice_sign');
+const SIGN = quoteIdentifier(SIGN_COLUMN);
 
 /**
  * Compares two queries as bags, into a temporary table. Grouping, not EXCEPT: five times faster on 5 million rows, and duplicates count.

@@ -3,6 +3,7 @@ import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
+import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
   countRows,
   describeQuery,
@@ -28,7 +29,7 @@ export interface Written {
   readonly rows: number;
   readonly changedRows: number;
   readonly columns: readonly StoredColumn[];
-  /** Table of the rows that changed, old and new; absent when all may have. */
+  /** Name of the temporary table of the rows that changed, old and new, with their sign; absent when all may have. */
   readonly changes?: string;
   /** "12 of 5,000 account_id", for people. */
   readonly note?: string;
@@ -39,7 +40,8 @@ const TOUCHED = quoteIdentifier(TOUCHED_TABLE);
 const REWRITTEN = quoteIdentifier('_sluice_rewritten');
 
 const pathOf = (model: CompiledModel): string => quotePath(model.layer, 'main', model.table);
-const changesTable = (model: CompiledModel): string => quoteIdentifier(`_sluice_changes_${model.layer}_${model.table}`);
+const changesName = (model: CompiledModel): string => `_sluice_changes_${model.layer}_${model.table}`;
+const changesTable = (model: CompiledModel): string => quoteIdentifier(changesName(model));
 
 /** (Re)creates the view, dropping a table of that name. */
 export async function writeView({ db, model, relation }: WriteFacts): Promise<Written> {
@@ -79,7 +81,13 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
     if (small && model.key.length > 0) await replaceRows(db, path, model.key, difference);
     else await db.run(`create or replace table ${path} as select * from ${NEXT}`);
     if (!small) await db.run(`drop table ${difference.table}`);
-    return { changed: true, rows, changedRows: difference.rows, columns, ...(small && { changes: difference.table }) };
+    return {
+      changed: true,
+      rows,
+      changedRows: difference.rows,
+      columns,
+      ...(small && { changes: changesName(model) }),
+    };
   } finally {
     await db.run(`drop table if exists ${NEXT}`);
   }
@@ -107,6 +115,7 @@ async function replaceRows(db: DuckDb, path: string, by: readonly string[], diff
 export interface RefreshFacts extends WriteFacts {
   readonly rule: RefreshRule & { readonly kind: 'partition' };
   readonly changes: ChangedRows;
+  readonly touchedKeys: TouchedKeys;
   /** Input → version it was consumed at, for the inputs that changed. */
   readonly changed: ReadonlyMap<string, number>;
 }
@@ -124,7 +133,9 @@ export async function refreshTable(
   const by = rule.by.map(quoteIdentifier).join(', ');
   try {
     await db.run(`create or replace temp table ${TOUCHED} as select ${by} from ${path} limit 0`);
-    await db.run(`insert into ${TOUCHED} select distinct * from (${await touchedValuesSql(facts)})`);
+    const found = await findTouched(facts);
+    if (found.kind === 'rebuild') return found;
+    if (found.kind === 'sql') await db.run(`insert into ${TOUCHED} ${found.sql}`);
     const touched = await countRows(db, TOUCHED);
     const rows = await countRows(db, path);
     if (touched === 0) {
@@ -155,7 +166,7 @@ export async function refreshTable(
       rows: await countRows(db, path),
       changedRows: difference.rows,
       columns,
-      changes: difference.table,
+      changes: changesName(model),
       note,
     };
     return { kind: 'written', written };
@@ -164,15 +175,9 @@ export async function refreshTable(
   }
 }
 
-/** The values of `by` in every changed row of every changed input, once per place where the query reads it. */
-async function touchedValuesSql({ rule, changes, changed }: RefreshFacts): Promise<string> {
-  const parts: string[] = [];
-  for (const [input, consumed] of changed) {
-    const relation = await changes.relationOf(input, consumed);
-    for (const columns of rule.leaves[input] ?? []) {
-      const named = columns.map((name, i) => `${quoteIdentifier(name)} as ${quoteIdentifier(rule.by[i] ?? name)}`);
-      parts.push(`select ${named.join(', ')} from ${relation}`);
-    }
-  }
-  return parts.join(' union all ');
+/** The query of the touched values of `by`, or why there is none. */
+async function findTouched({ model, rule, changes, changed, touchedKeys }: RefreshFacts): Promise<TouchedQuery> {
+  const names = new Map<string, string>();
+  for (const [input, consumed] of changed) names.set(input, await changes.relationOf(input, consumed));
+  return touchedKeys.queryFor(model, rule, names);
 }

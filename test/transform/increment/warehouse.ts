@@ -1,0 +1,199 @@
+import { type DuckDb, openDuckDb } from '../../../warehouse/core/duckdb.ts';
+import { quoteIdentifier } from '../../../warehouse/core/quote.ts';
+import type { ModelState } from '../../../warehouse/core/release.ts';
+import type { ChangedRows } from '../../../warehouse/transform/build/changed-rows.ts';
+import { type Decision, decideModel } from '../../../warehouse/transform/build/decide-model.ts';
+import { createTouchedKeys, type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
+import { readRelations } from '../../../warehouse/transform/build/warehouse-engine.ts';
+import { rebuildTable, refreshTable, type WriteFacts } from '../../../warehouse/transform/build/write-table.ts';
+import { SIGN_COLUMN } from '../../../warehouse/transform/delta/derivation.ts';
+import type { CompiledModel, CompiledProject } from '../../../warehouse/transform/index.ts';
+import { asOfMacro, createMacroSql } from '../../../warehouse/transform/index.ts';
+
+/**
+ * A build without files: the engine's own decisions, derivations and writes over tables in memory, and a log of every table's changed rows that
+ * never forgets, so that a model may stay behind for many runs and still be refreshed.
+ */
+export interface TestWarehouse {
+  readonly db: DuckDb;
+  /** Empties the tables of bronze and forgets all models. */
+  reset(): Promise<void>;
+  /** Runs statements against bronze as one run of extraction, and logs what they changed. */
+  extract(statements: readonly string[]): Promise<void>;
+  /** Brings a model up to date as a build would. */
+  run(model: CompiledModel, asOf?: string): Promise<Run>;
+  /** Rows that the model has and should not have, or should have and has not. */
+  differences(model: CompiledModel): Promise<readonly unknown[]>;
+}
+
+export interface Run {
+  readonly did: 'unchanged' | 'rebuilt' | 'refreshed';
+  readonly why: string;
+  /** True when the model's content is another now. */
+  readonly changed: boolean;
+  /** Of a refresh: rows that were not touched. */
+  readonly kept: number;
+}
+
+export interface WarehouseOptions {
+  readonly project: CompiledProject;
+  /** bronze.app.<name> → its columns in SQL. */
+  readonly tables: Readonly<Record<string, string>>;
+  /** In place of the engine's own, to see what becomes of a model when a rule is missing. */
+  readonly touchedKeys?: (db: DuckDb) => TouchedKeys;
+}
+
+const SIGN = quoteIdentifier(SIGN_COLUMN);
+
+export async function openTestWarehouse({ project, tables, touchedKeys }: WarehouseOptions): Promise<TestWarehouse> {
+  const db = await openDuckDb({ threads: 1 });
+  for (const catalog of ['bronze', 'silver', 'gold', 'logs']) await db.run(`attach ':memory:' as ${catalog}`);
+  await db.run('create schema bronze.app');
+  const logOf = (input: string): string => `logs.main.${quoteIdentifier(input)}`;
+  const bronze = Object.keys(tables).map((name) => `bronze.app.${name}`);
+  for (const [name, columns] of Object.entries(tables)) await db.run(`create table bronze.app.${name} (${columns})`);
+  await db.run(createMacroSql(asOfMacro('2000-01-01'), 'temp'));
+  for (const macro of project.macros) await db.run(createMacroSql(macro, 'temp'));
+  for (const model of project.models) {
+    if (model.materialized === 'view') await db.run(`create view ${model.name} as ${model.sql}`);
+  }
+  const snapshot = {
+    tables: Object.entries(tables).map(([table, columns]) => ({
+      source: 'app',
+      table,
+      contract: {
+        key: [],
+        columns: columns.split(/,\s*(?![^(]*\))/).map((column) => {
+          const [columnName = '', ...type] = column.trim().split(' ');
+          return {
+            name: columnName,
+            postgresType: '',
+            duckdbType: type.join(' ').toUpperCase(),
+            nullable: true,
+            policy: 'error' as const,
+          };
+        }),
+      },
+      files: [],
+      lastCommit: 0,
+      replacedAt: 0,
+    })),
+    commits: {},
+  };
+  const keys = touchedKeys?.(db) ?? createTouchedKeys(db, project, snapshot);
+  let now = 0;
+  let made = 0;
+  const versions = new Map<string, number>();
+  const states = new Map<string, ModelState>();
+  const logged = new Set<string>();
+
+  const log = async (input: string, before: string): Promise<boolean> => {
+    const query = `select * exclude (_side), sum(_side)::integer as ${SIGN}, ${now} as _run
+      from (select *, 1 as _side from ${input} union all select *, -1 from ${before}) group by all having sum(_side) <> 0`;
+    await db.run(
+      logged.has(input)
+        ? `insert into ${logOf(input)} ${query}`
+        : `create or replace table ${logOf(input)} as ${query}`,
+    );
+    logged.add(input);
+    const [found] = await db.rows<{ n: bigint }>(`select count(*) as n from ${logOf(input)} where _run = ${now}`);
+    return Number(found?.n ?? 0) > 0;
+  };
+
+  const changes: ChangedRows = {
+    knows: () => true,
+    relationOf: async (input, consumed) => {
+      made += 1;
+      const name = `_test_changed_${made}`;
+      await db.run(
+        `create temp table ${name} as select * exclude (_run) from ${logOf(input)} where _run > ${consumed}`,
+      );
+      return name;
+    },
+    record: () => undefined,
+  };
+
+  return {
+    db,
+    async reset() {
+      for (const input of logged) await db.run(`drop table ${logOf(input)}`);
+      logged.clear();
+      versions.clear();
+      for (const name of states.keys()) await db.run(`drop table ${name}`);
+      states.clear();
+      for (let n = 1; n <= made; n++) await db.run(`drop table if exists _test_changed_${n}`);
+      made = 0;
+      now = 0;
+      for (const table of bronze) await db.run(`delete from ${table}`);
+    },
+    async extract(statements) {
+      now += 1;
+      for (const table of bronze)
+        await db.run(`create or replace temp table _before_${table.split('.').at(-1)} as from ${table}`);
+      for (const statement of statements) await db.run(statement);
+      for (const table of bronze) if (await log(table, `_before_${table.split('.').at(-1)}`)) versions.set(table, now);
+    },
+    async run(model, asOf = '2000-01-01') {
+      now += 1;
+      await db.run(createMacroSql(asOfMacro(asOf), 'temp'));
+      const state = states.get(model.name);
+      const decision: Decision = decideModel({
+        model,
+        state,
+        versions,
+        knowsChanges: () => true,
+        asOf,
+        fullRefresh: false,
+      });
+      const done = await carryOut(decision);
+      states.set(model.name, {
+        name: model.name,
+        materialized: model.materialized,
+        fingerprint: model.fingerprint,
+        dataVersion: now,
+        consumed: Object.fromEntries(model.inputs.map((input) => [input, versions.get(input) ?? 0])),
+        ...(model.reachesAsOf ? { asOf } : {}),
+        rows: 0,
+        columns: [],
+      });
+      return done;
+
+      async function carryOut(wanted: Decision): Promise<Run> {
+        if (wanted.kind === 'unchanged' || wanted.kind === 'create-view')
+          return { did: 'unchanged', why: wanted.why, changed: false, kept: 0 };
+        const relation = (await readRelations(db)).get(model.name);
+        const facts: WriteFacts = { db, model, relation, maxTouchedShare: 1 };
+        if (state !== undefined) await db.run(`create or replace temp table _before_model as from ${model.name}`);
+        let { why } = wanted;
+        if (wanted.kind === 'refresh' && model.refresh.kind === 'partition' && state !== undefined) {
+          const changed = new Map(wanted.changed.map((input) => [input, state.consumed[input] ?? 0]));
+          const result = await refreshTable({ ...facts, rule: model.refresh, changes, touchedKeys: keys, changed });
+          if (result.kind === 'written') {
+            const wrote = await log(model.name, '_before_model');
+            if (wrote) versions.set(model.name, now);
+            const [share] = await db.rows<{ n: bigint }>(`select count(*) as n from ${model.name}`);
+            return {
+              did: 'refreshed',
+              why: result.written.note ?? why,
+              changed: wrote,
+              kept: Number(share?.n ?? 0) - result.written.changedRows,
+            };
+          }
+          why = result.why;
+        }
+        await rebuildTable(facts);
+        if (state === undefined)
+          await db.run(`create or replace temp table _before_model as from ${model.name} limit 0`);
+        const wrote = await log(model.name, '_before_model');
+        if (wrote || state === undefined) versions.set(model.name, now);
+        return { did: 'rebuilt', why, changed: wrote, kept: 0 };
+      }
+    },
+    async differences(model) {
+      const columns = model.boundColumns.map(({ name }) => quoteIdentifier(name)).join(', ');
+      return db.rows(`select ${columns}, sum(_surplus)::integer as surplus from (
+        select ${columns}, 1 as _surplus from ${model.name} union all select ${columns}, -1 from (${model.sql}\n)
+      ) group by all having sum(_surplus) <> 0 limit 5`);
+    },
+  };
+}
