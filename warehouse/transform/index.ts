@@ -28,3 +28,9 @@ export {
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';
+export {
+  type ColumnLineage,
+  type InputColumn,
+  type ModelLineage,
+  traceLineage,
+} from './lineage/column-lineage.ts';
