@@ -118,7 +118,8 @@ export function parseHeader<T>(
 
 type Issue = z.core.$ZodIssue;
 
-function reportIssue(
+/** Reports one problem of zod at the place in the text that it is about. */
+export function reportIssue(
   issue: Issue,
   parent: readonly (string | number)[],
   at: (...path: readonly (string | number)[]) => SourceLocation,
@@ -170,7 +171,7 @@ function depthOf(issue: Issue): number {
 }
 
 /** Offset of the key (in a map) or the item (in a list) that a path names, or of its nearest ancestor. */
-function offsetOfPath(root: Node | null, path: readonly (string | number)[]): number | undefined {
+export function offsetOfPath(root: Node | null, path: readonly (string | number)[]): number | undefined {
   let node: unknown = root;
   let offset: number | undefined;
   for (const step of path) {
@@ -191,6 +192,6 @@ function firstText(header: string): number {
   return Math.max(0, header.search(/\S/));
 }
 
-function lowerFirst(text: string): string {
+export function lowerFirst(text: string): string {
   return text.slice(0, 1).toLowerCase() + text.slice(1);
 }

@@ -44,6 +44,8 @@ export interface BuildOptions {
   readonly workDir: string;
   /** Names of the models to run; the others stay as they are. All when absent. */
   readonly selected?: ReadonlySet<string>;
+  /** Folder for the failing rows of tests, one file each; they are not kept when absent. */
+  readonly failuresDir?: string;
   /** Recompute every selected model, whatever its ledger says. */
   readonly fullRefresh?: boolean;
   readonly limits: BuildLimits;
