@@ -2,6 +2,7 @@ import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import type { ModelTest } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
@@ -185,14 +186,32 @@ export async function checkTests(
         diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Write a limit of that type.' });
       }
     }
-    if (test.kind === 'expression') {
+    if (test.kind === 'freshness') checkFreshness(test, bound, unknown, model.name, diagnostics);
+    if (test.severity === 'warn' && test.errorIf !== undefined) {
+      const message = 'test: error_if is set, but a test of severity warn is never an error';
+      diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Take one of the two out.' });
+    }
+    for (const sql of [test.where, test.kind === 'expression' ? test.sql : undefined]) {
+      if (sql === undefined) continue;
       const from = quotePath(model.layer, 'main', model.table);
-      const described = await engine.describe(
-        `select (${test.sql}\n)::boolean as ${quoteIdentifier('holds')} from ${from}`,
-      );
+      const described = await engine.describe(`select (${sql}\n)::boolean as ${quoteIdentifier('holds')} from ${from}`);
       if (described.kind !== 'problem') continue;
       const facts = describeProblem(described, engine);
       diagnostics.add({ ...facts, message: `test: ${facts.message}`, at: test.at });
     }
   }
+}
+
+function checkFreshness(
+  test: ModelTest & { readonly kind: 'freshness' },
+  bound: readonly BoundColumn[],
+  unknown: (at: SourceLocation, column: string, table: string, columns: readonly BoundColumn[]) => void,
+  table: string,
+  diagnostics: Diagnostics,
+): void {
+  unknown(test.at, test.column, table, bound);
+  const column = bound.find(({ name }) => name.toLowerCase() === test.column.toLowerCase());
+  if (column === undefined || /^(DATE|TIMESTAMP\b.*)$/.test(column.type)) return;
+  const message = `test: freshness of ${test.column}, which is ${column.type} and no point in time`;
+  diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Name a DATE or TIMESTAMP column.' });
 }

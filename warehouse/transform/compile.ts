@@ -24,6 +24,7 @@ import { deriveRefreshRule } from './refresh-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
+import { markTests } from './test-reach.ts';
 import { reportUnknownTables } from './unknown-tables.ts';
 
 /** Text files → models in build order, checked and bound: everything that can be wrong is found here, before anything runs. */
@@ -49,7 +50,7 @@ export async function compileProject({ files, bronzeTables }: CompileOptions): P
     const tables = new Set([...bronze.columns.keys(), ...named]);
     for (const model of parsed) reportUnknownTables(model, tables, diagnostics);
     const models = await compileModels(engine, parsed, bronze, macros, diagnostics);
-    const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
+    const sqlTests = await compileSqlTests(engine, files.tests, tables, new Set(macros.bodies.keys()), diagnostics);
     diagnostics.throwIfAny();
     return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
   } finally {
@@ -134,7 +135,10 @@ async function compileModels(
     const entry = byName.get(model.name);
     if (entry !== undefined) await checkTests(engine, entry, model.boundColumns, columns, diagnostics);
   }
-  return [...compiled.values()];
+  const names = new Set(macros.bodies.keys());
+  const marked: CompiledModel[] = [];
+  for (const model of compiled.values()) marked.push(await markTests(engine, names, model));
+  return marked;
 }
 
 function hasRepeats(columns: readonly BoundColumn[]): boolean {

@@ -138,6 +138,10 @@ export function reportIssue(
     return;
   }
   if (issue.code === 'invalid_union') {
+    if (issue.message !== 'Invalid input') {
+      report(at(...path), `${subject}: ${issue.message}`, 'See docs/testing.md for the tests there are.');
+      return;
+    }
     // The branch that got furthest says best what is wrong; a tie means that none fits.
     const branches = issue.errors.map((issues) => ({ issues, depth: Math.max(0, ...issues.map(depthOf)) }));
     const deepest = Math.max(0, ...branches.map((branch) => branch.depth));

@@ -96,9 +96,12 @@ export async function runUnitTests(options: UnitTestOptions): Promise<readonly U
       for (const mode of test.modes) {
         if (signal?.aborted === true) throw cancelled();
         const dir = join(options.workDir, `unit-${results.length}`);
-        const result = await runUnitTest(db, test, projects, { ...options, mode, dir }).finally(() =>
-          rm(dir, { recursive: true, force: true }),
-        );
+        const result = await runUnitTest(db, test, projects, {
+          ...options,
+          mode,
+          dir,
+          fullTests: test.existing.size > 0,
+        }).finally(() => rm(dir, { recursive: true, force: true }));
         results.push(result);
         options.onResult?.(result);
       }
@@ -139,6 +142,7 @@ function chooseTests(tests: readonly UnitTest[], select: readonly string[]): rea
 interface RunContext extends Pick<UnitTestOptions, 'limits' | 'log' | 'signal'> {
   readonly mode: UnitMode;
   readonly dir: string;
+  readonly fullTests: boolean;
 }
 
 /** What the steps so far have left: the published files and the release that describes them. */
@@ -211,6 +215,8 @@ async function runStep(
     asOf: step.asOf,
     workDir,
     failuresDir,
+    // Rows that were put in a table's place were never tested: no verdict on them is carried over.
+    fullTests: context.fullTests,
     fullRefresh: context.mode === 'rebuild',
     // A few rows are soon most of the table: the size of a change is no reason here to leave the increment.
     limits: { ...context.limits, maxTouchedShare: 1 },
