@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => voi
   plan: async () => (await import('./commands/plan.ts')).registerPlan,
   extract: async () => (await import('./commands/extract.ts')).registerExtract,
   build: async () => (await import('./commands/build.ts')).registerBuild,
+  test: async () => (await import('./commands/test.ts')).registerTest,
   query: async () => (await import('./commands/query.ts')).registerQuery,
   shell: async () => (await import('./commands/shell.ts')).registerShell,
   status: async () => (await import('./commands/status.ts')).registerStatus,
@@ -111,6 +112,7 @@ Examples:
   $ sluice init --from postgres://…   a project that carries any Postgres
   $ sluice run                        extract what changed, build, test, publish
   $ sluice plan                       what a run would do, and why
+  $ sluice test                       rows in, rows out: the unit tests of the models
   $ sluice query "from gold.dim_tags limit 5"
   $ sluice serve                      gold over HTTP, each caller's own rows
 

@@ -46,6 +46,8 @@ export const ERROR_CODES = {
   MODEL_SELECT_UNKNOWN: { exit: 2, status: 400 },
   BUILD_FAILED: { exit: 1, status: 500 },
   TESTS_FAILED: { exit: 1, status: 500 },
+  UNIT_TEST_INVALID: { exit: 2, status: 500 },
+  UNIT_TESTS_FAILED: { exit: 1, status: 500 },
   // releases
   RELEASE_NOT_FOUND: { exit: 4, status: 404 },
   RELEASE_CONFLICT: { exit: 5, status: 409 },

@@ -25,6 +25,9 @@ export interface ModelState {
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }
 
+export const TEST_SCOPES = ['whole', 'changes', 'unchanged'] as const;
+export type TestScope = (typeof TEST_SCOPES)[number];
+
 export interface TestResult {
   /** e.g. gold.dim_tags.tag_id.not_null */
   readonly name: string;
@@ -32,8 +35,16 @@ export interface TestResult {
   readonly severity: 'error' | 'warn';
   readonly status: 'pass' | 'warn' | 'fail' | 'error';
   readonly failures: number;
-  /** At most 5 failing rows, each as column → text. */
+  /** At most 5 failing rows, each as column → text; the columns that identify a row come first. */
   readonly sample: readonly Readonly<Record<string, string | null>>[];
+  /** Columns of the sample that identify a row. */
+  readonly key?: readonly string[];
+  /** The failing rows that were written down, at most 100, as one JSON object a line. */
+  readonly kept?: { readonly path: string; readonly rows: number };
+  /** What was looked at to say so: the whole table, the rows that changed since a release in which the test found none, or nothing, for nothing changed. */
+  readonly scope?: TestScope;
+  /** Hash of what the test says: only a verdict on the same test is carried over. */
+  readonly definition?: string;
 }
 
 /** Everything about a version but its bytes; `format` is the version of this shape. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { DATASET_GROUPS } from '../core/dataset.ts';
 import { SluiceError } from '../core/errors.ts';
-import type { ReleaseContent, WarehouseFile } from '../core/release.ts';
+import { type ReleaseContent, TEST_SCOPES, type WarehouseFile } from '../core/release.ts';
 
 /**
  * The two persisted formats of a release.
@@ -73,6 +73,10 @@ const testResult = z.strictObject({
   status: z.enum(['pass', 'warn', 'fail', 'error']),
   failures: z.int().nonnegative(),
   sample: z.array(z.record(z.string(), z.string().nullable())),
+  key: z.array(z.string()).exactOptional(),
+  kept: z.strictObject({ path: z.string(), rows: z.int().nonnegative() }).exactOptional(),
+  scope: z.enum(TEST_SCOPES).exactOptional(),
+  definition: z.string().exactOptional(),
 });
 
 const versionDocument = z.strictObject({

@@ -2,7 +2,7 @@ import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
-import type { Model } from './model.ts';
+import type { Model, ModelTest } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
@@ -186,8 +186,13 @@ export async function checkTests(
         diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Write a limit of that type.' });
       }
     }
-    if (test.kind === 'expression') {
-      const described = await engine.describe(expressionSql(model, test.sql));
+    if (test.kind === 'freshness') checkFreshness(test, bound, unknown, model.name, diagnostics);
+    if (test.severity === 'warn' && test.errorIf !== undefined) {
+      const message = 'test: error_if is set, but a test of severity warn is never an error';
+      diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Take one of the two out.' });
+    }
+    for (const sql of conditionsOf(model, test)) {
+      const described = await engine.describe(sql);
       if (described.kind !== 'problem') continue;
       const facts = describeProblem(described, engine);
       diagnostics.add({ ...facts, message: `test: ${facts.message}`, at: test.at });
@@ -195,12 +200,30 @@ export async function checkTests(
   }
 }
 
-/** What is bound to check a test's expression. */
-function expressionSql({ layer, table }: Pick<Model, 'layer' | 'table'>, sql: string): string {
-  return `select (${sql}\n)::boolean as ${quoteIdentifier('holds')} from ${quotePath(layer, 'main', table)}`;
+/** The queries that bind what a test's SQL says of a row. */
+export function conditionsOf({ layer, table }: Pick<Model, 'layer' | 'table'>, test: ModelTest): readonly string[] {
+  return [test.where, test.kind === 'expression' ? test.sql : undefined].flatMap((sql) =>
+    sql === undefined
+      ? []
+      : [`select (${sql}\n)::boolean as ${quoteIdentifier('holds')} from ${quotePath(layer, 'main', table)}`],
+  );
 }
 
 /** The queries that checkTests() has described for a model. */
 export function expressionsOf(model: Model): readonly string[] {
-  return model.tests.flatMap((test) => (test.kind === 'expression' ? [expressionSql(model, test.sql)] : []));
+  return model.tests.flatMap((test) => conditionsOf(model, test));
+}
+
+function checkFreshness(
+  test: ModelTest & { readonly kind: 'freshness' },
+  bound: readonly BoundColumn[],
+  unknown: (at: SourceLocation, column: string, table: string, columns: readonly BoundColumn[]) => void,
+  table: string,
+  diagnostics: Diagnostics,
+): void {
+  unknown(test.at, test.column, table, bound);
+  const column = bound.find(({ name }) => name.toLowerCase() === test.column.toLowerCase());
+  if (column === undefined || /^(DATE|TIMESTAMP\b.*)$/.test(column.type)) return;
+  const message = `test: freshness of ${test.column}, which is ${column.type} and no point in time`;
+  diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Name a DATE or TIMESTAMP column.' });
 }

@@ -7,7 +7,7 @@ import {
   locateInBody,
   reportProblem,
 } from './bind.ts';
-import { checkHeader, checkTests, expressionsOf } from './check-header.ts';
+import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
 import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
@@ -23,6 +23,7 @@ import { deriveRefreshRule } from './refresh-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
+import { reachesBeyondRow } from './test-reach.ts';
 import { reportUnknownTables } from './unknown-tables.ts';
 
 /** Text files → models in build order, checked and bound: everything that can be wrong is found here, before anything runs. */
@@ -55,7 +56,7 @@ export async function compileProject({ files, bronzeTables, needsRule }: Compile
       diagnostics,
     );
     const models = await compileModels(engine, parsed, bronze, macros, needsRule ?? (() => true), diagnostics);
-    const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
+    const sqlTests = await compileSqlTests(engine, files.tests, tables, new Set(macros.bodies.keys()), diagnostics);
     diagnostics.throwIfAny();
     return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
   } finally {
@@ -150,8 +151,7 @@ async function compileModels(
       compiled.set(entry.model.name, await compileModel(entry, boundColumns, needsRule, context));
     }
   }
-  await checkAllTests(engine, [...compiled.values()], byName, columns, diagnostics);
-  return [...compiled.values()];
+  return checkAllTests(context, [...compiled.values()], diagnostics);
 }
 
 interface BoundModel {
@@ -184,19 +184,22 @@ async function bindModels(
   return bound;
 }
 
+/** The models with their tests bound and marked. */
 async function checkAllTests(
-  engine: SqlEngine,
+  { engine, byName, columns, macros }: RefreshContext,
   models: readonly CompiledModel[],
-  byName: ReadonlyMap<string, ParsedModel>,
-  columns: ReadonlyMap<string, readonly BoundColumn[]>,
   diagnostics: Diagnostics,
-): Promise<void> {
+): Promise<CompiledModel[]> {
   const sound: string[] = [];
+  const beyondRow = new Set<string>();
   const expressions = models.flatMap((model) => expressionsOf(model));
+  const ownMacros = new Set(macros.bodies.keys());
   let next = 0;
   for await (const parsed of engine.parseAll(expressions)) {
     const sql = expressions[next++];
-    if (parsed.kind === 'query' && sql !== undefined) sound.push(sql);
+    if (sql === undefined) continue;
+    if (parsed.kind === 'query') sound.push(sql);
+    if (parsed.kind === 'problem' || reachesBeyondRow(parsed.node, engine, ownMacros)) beyondRow.add(sql);
   }
   const described = await engine.describeAll(sound);
   const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
@@ -205,6 +208,12 @@ async function checkAllTests(
     const entry = byName.get(model.name);
     if (entry !== undefined) await checkTests(asked, entry, model.boundColumns, columns, diagnostics);
   }
+  return models.map((model) => ({
+    ...model,
+    tests: model.tests.map((test) =>
+      conditionsOf(model, test).some((sql) => beyondRow.has(sql)) ? { ...test, beyondRow: true as const } : test,
+    ),
+  }));
 }
 
 function hasRepeats(columns: readonly BoundColumn[]): boolean {

@@ -18,7 +18,14 @@ export function hashDeclarations(models: readonly CompiledModel[], sqlTests: rea
       dataset: dataset ?? null,
       key,
     })),
-    sqlTests: sqlTests.map(({ name, description, severity, sql }) => ({ name, description, severity, sql })),
+    sqlTests: sqlTests.map(({ name, description, severity, warnIf, errorIf, sql }) => ({
+      name,
+      description,
+      severity,
+      warnIf,
+      errorIf,
+      sql,
+    })),
   };
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
 }

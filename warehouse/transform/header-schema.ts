@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DATASET_GROUPS } from '../core/dataset.ts';
 import { MATERIALIZATIONS } from './model.ts';
+import { COLUMN_TEST_WORDS, describeUnknownTest, MODEL_TEST_WORDS, parseAge, parseThreshold } from './test-words.ts';
 
 /** What a model's YAML header may say. Strict: an unknown word is an error at its place. */
 
@@ -8,28 +9,61 @@ const name = z.string().min(1);
 const text = z.string().trim().min(1, 'must not be empty');
 const names = z.array(name).min(1, 'must name at least one column');
 const unrepeated = names.refine((list) => new Set(list).size === list.length, 'names a column twice');
-const severity = { severity: z.enum(['error', 'warn']).optional(), name: z.string().min(1).optional() };
+const threshold = z
+  .string()
+  .refine((written) => parseThreshold(written) !== undefined, 'is a comparison, e.g. ">10", "!=0" or ">1%"');
+const named = { name: z.string().min(1).optional(), where: text.optional() };
+const severity = {
+  severity: z.enum(['error', 'warn']).optional(),
+  ...named,
+  warn_if: threshold.optional(),
+  error_if: threshold.optional(),
+};
+const age = z.string().refine((written) => parseAge(written) !== undefined, 'is a time, e.g. 1 day or 36 hours');
+const rowCount = z.int().nonnegative();
 const bound = z.union([z.number(), z.string().min(1)]);
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
 
-const columnTest = z.union([
-  z.enum(['not_null', 'unique']),
-  z.strictObject({ not_null: z.union([z.literal(true), z.null()]), ...severity }),
-  z.strictObject({ unique: z.union([z.literal(true), z.null()]), ...severity }),
-  z.strictObject({ accepted_values: z.array(scalar).min(1), ...severity }),
-  z.strictObject({ relationships: z.strictObject({ to: name, column: name }), ...severity }),
-  z.strictObject({
-    range: z
-      .strictObject({ min: bound.optional(), max: bound.optional() })
-      .refine((range) => range.min !== undefined || range.max !== undefined, 'needs min, max or both'),
-    ...severity,
-  }),
-]);
+const columnTest = z.union(
+  [
+    z.enum(['not_null', 'unique']),
+    z.strictObject({ not_null: z.union([z.literal(true), z.null()]), ...severity }),
+    z.strictObject({ unique: z.union([z.literal(true), z.null()]), ...severity }),
+    z.strictObject({ accepted_values: z.array(scalar).min(1), ...severity }),
+    z.strictObject({ relationships: z.strictObject({ to: name, column: name }), ...severity }),
+    z.strictObject({
+      range: z
+        .strictObject({ min: bound.optional(), max: bound.optional() })
+        .refine((range) => range.min !== undefined || range.max !== undefined, 'needs min, max or both'),
+      ...severity,
+    }),
+  ],
+  { error: ({ input }) => describeUnknownTest(input, COLUMN_TEST_WORDS) },
+);
 
-const modelTest = z.union([
-  z.strictObject({ unique: unrepeated, ...severity }),
-  z.strictObject({ expression: text, ...severity }),
-]);
+const modelTest = z.union(
+  [
+    z.strictObject({ unique: unrepeated, ...severity }),
+    z.strictObject({ expression: text, ...severity }),
+    z.strictObject({
+      row_count: z
+        .strictObject({ min: rowCount.optional(), max: rowCount.optional() })
+        .refine((count) => count.min !== undefined || count.max !== undefined, 'needs min, max or both'),
+      severity: severity.severity,
+      ...named,
+    }),
+    z.strictObject({
+      freshness: z
+        .strictObject({ column: name, warn_after: age.optional(), error_after: age.optional() })
+        .refine(
+          (limits) => limits.warn_after !== undefined || limits.error_after !== undefined,
+          'needs warn_after, error_after or both',
+        ),
+      ...named,
+    }),
+  ],
+  { error: ({ input }) => describeUnknownTest(input, MODEL_TEST_WORDS) },
+);
 
 export const headerSchema = z.strictObject({
   description: text,
@@ -75,5 +109,10 @@ export type ColumnTestHeader = z.infer<typeof columnTest>;
 export type ModelTestHeader = z.infer<typeof modelTest>;
 
 /** Header of a file in sql/tests: its rows are failures. */
-export const testHeaderSchema = z.strictObject({ description: text, severity: severity.severity });
+export const testHeaderSchema = z.strictObject({
+  description: text,
+  severity: severity.severity,
+  warn_if: threshold.optional(),
+  error_if: threshold.optional(),
+});
 export type TestHeader = z.infer<typeof testHeaderSchema>;

@@ -139,7 +139,8 @@ function readDocument(text: string): YamlDocument {
 
 type Issue = z.core.$ZodIssue;
 
-function reportIssue(
+/** Reports one problem of zod at the place in the text that it is about. */
+export function reportIssue(
   issue: Issue,
   parent: readonly (string | number)[],
   at: (...path: readonly (string | number)[]) => SourceLocation,
@@ -158,6 +159,10 @@ function reportIssue(
     return;
   }
   if (issue.code === 'invalid_union') {
+    if (issue.message !== 'Invalid input') {
+      report(at(...path), `${subject}: ${issue.message}`, 'See docs/testing.md for the tests there are.');
+      return;
+    }
     // The branch that got furthest says best what is wrong; a tie means that none fits.
     const branches = issue.errors.map((issues) => ({ issues, depth: Math.max(0, ...issues.map(depthOf)) }));
     const deepest = Math.max(0, ...branches.map((branch) => branch.depth));
@@ -191,7 +196,7 @@ function depthOf(issue: Issue): number {
 }
 
 /** Offset of the key (in a map) or the item (in a list) that a path names, or of its nearest ancestor. */
-function offsetOfPath(root: Node | null, path: readonly (string | number)[]): number | undefined {
+export function offsetOfPath(root: Node | null, path: readonly (string | number)[]): number | undefined {
   let node: unknown = root;
   let offset: number | undefined;
   for (const step of path) {
@@ -212,6 +217,6 @@ function firstText(header: string): number {
   return Math.max(0, header.search(/\S/));
 }
 
-function lowerFirst(text: string): string {
+export function lowerFirst(text: string): string {
   return text.slice(0, 1).toLowerCase() + text.slice(1);
 }

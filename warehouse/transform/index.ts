@@ -10,6 +10,12 @@ export {
 } from './build/index.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
 export type { Diagnostic } from './diagnostics.ts';
+export {
+  type ColumnLineage,
+  type InputColumn,
+  type ModelLineage,
+  traceLineage,
+} from './lineage/column-lineage.ts';
 export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
@@ -28,9 +34,5 @@ export {
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';
-export {
-  type ColumnLineage,
-  type InputColumn,
-  type ModelLineage,
-  traceLineage,
-} from './lineage/column-lineage.ts';
+export { loadUnitFiles } from './unit/load-unit-tests.ts';
+export { runUnitTests, type UnitFailure, type UnitTestOptions, type UnitTestResult } from './unit/run-unit-tests.ts';

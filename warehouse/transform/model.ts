@@ -11,11 +11,31 @@ export type Materialization = (typeof MATERIALIZATIONS)[number];
 
 export type Severity = 'error' | 'warn';
 
+/** How many failures are too many: a number of rows, or a share of the rows tested in percent. */
+export interface Threshold {
+  readonly operator: '>' | '>=' | '=' | '!=' | '<' | '<=';
+  readonly value: number;
+  readonly isShare: boolean;
+}
+
+/** A span of time as written, e.g. 36 hours. */
+export interface Age {
+  readonly text: string;
+  readonly minutes: number;
+}
+
 /** One test of a model, as declared in its header. */
 export type ModelTest = {
   readonly name: string;
   readonly severity: Severity;
   readonly at: SourceLocation;
+  /** SQL that picks the rows the test is about; all of them when absent. */
+  readonly where?: string;
+  /** Failures that are a warning, an error; any at all when absent. */
+  readonly warnIf?: Threshold;
+  readonly errorIf?: Threshold;
+  /** Its verdict on a row may change while the row does not: it asks as_of(), another row or another table by SQL of its own. */
+  readonly beyondRow?: true;
 } & (
   | { readonly kind: 'not_null'; readonly column: string }
   | { readonly kind: 'unique'; readonly columns: readonly string[] }
@@ -27,6 +47,8 @@ export type ModelTest = {
   | { readonly kind: 'relationships'; readonly column: string; readonly to: string; readonly toColumn: string }
   | { readonly kind: 'range'; readonly column: string; readonly min?: string; readonly max?: string }
   | { readonly kind: 'expression'; readonly sql: string }
+  | { readonly kind: 'row_count'; readonly min?: number; readonly max?: number }
+  | { readonly kind: 'freshness'; readonly column: string; readonly warnAfter?: Age; readonly errorAfter?: Age }
 );
 
 export interface ModelColumn {
@@ -121,6 +143,10 @@ export interface SqlTest {
   readonly file: string;
   readonly description: string;
   readonly severity: Severity;
+  readonly warnIf?: Threshold;
+  readonly errorIf?: Threshold;
+  /** True when nothing but the rows it reads decides what it finds: no as_of(), no macro of the project. */
+  readonly isSteady: boolean;
   /** gold when it reads any gold table: run after gold is built; else after silver. */
   readonly layer: Layer;
   readonly dependencies: readonly string[];

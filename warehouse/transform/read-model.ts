@@ -8,9 +8,10 @@ import {
   type ModelTestHeader,
 } from './header-schema.ts';
 import type { ModelFile } from './load.ts';
-import type { Model, ModelColumn, ModelTest } from './model.ts';
+import type { Model, ModelColumn, ModelTest, Severity } from './model.ts';
 import type { SourceLocation } from './source-location.ts';
 import { locate } from './source-text.ts';
+import { parseAge, parseThreshold } from './test-words.ts';
 
 /** A model and where its header fields stand. */
 export interface ReadModel {
@@ -135,7 +136,11 @@ function readTests(model: string, header: Header<ModelHeader>, key: readonly str
     ...tests.map((test, i) => toModelTest(model, test, header.at('tests', i))),
   ];
   const isKey = (test: ModelTest) =>
-    test.kind === 'unique' && test.severity === 'error' && [...test.columns].sort().join() === [...key].sort().join();
+    test.kind === 'unique' &&
+    test.severity === 'error' &&
+    test.where === undefined &&
+    test.errorIf === undefined &&
+    [...test.columns].sort().join() === [...key].sort().join();
   const implied: ModelTest[] =
     key.length === 0 || list.some(isKey)
       ? []
@@ -161,11 +166,7 @@ function toColumnTest(model: string, column: string, test: ColumnTestHeader, at:
     const facts = { name: `${model}.${column}.${test}`, severity: 'error' as const, at };
     return test === 'not_null' ? { ...facts, kind: test, column } : { ...facts, kind: test, columns: [column] };
   }
-  const facts = (kind: string) => ({
-    name: `${model}.${test.name ?? `${column}.${kind}`}`,
-    severity: test.severity ?? 'error',
-    at,
-  });
+  const facts = (kind: string) => toFacts(`${model}.${test.name ?? `${column}.${kind}`}`, test, at);
   if ('not_null' in test) return { ...facts('not_null'), kind: 'not_null', column };
   if ('unique' in test) return { ...facts('unique'), kind: 'unique', columns: [column] };
   if ('accepted_values' in test) {
@@ -186,15 +187,47 @@ function toColumnTest(model: string, column: string, test: ColumnTestHeader, at:
 }
 
 function toModelTest(model: string, test: ModelTestHeader, at: ModelTest['at']): ModelTest {
-  const severity = test.severity ?? 'error';
-  if ('unique' in test) {
+  const facts = (kind: string) => toFacts(`${model}.${test.name ?? kind}`, test, at);
+  if ('unique' in test) return { ...facts(`unique(${test.unique.join(',')})`), kind: 'unique', columns: test.unique };
+  if ('row_count' in test) {
+    const { min, max } = test.row_count;
+    const bounds = { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
+    return { ...facts('row_count'), kind: 'row_count', ...bounds };
+  }
+  if ('freshness' in test) {
+    const { column, warn_after: warn, error_after: error } = test.freshness;
+    const [warnAfter, errorAfter] = [parseAge(warn ?? ''), parseAge(error ?? '')];
     return {
-      kind: 'unique',
-      columns: test.unique,
-      name: `${model}.${test.name ?? `unique(${test.unique.join(',')})`}`,
-      severity,
-      at,
+      ...facts(`${column}.freshness`),
+      // A test without error_after never holds a release back.
+      severity: errorAfter === undefined ? 'warn' : 'error',
+      kind: 'freshness',
+      column,
+      ...(warnAfter === undefined ? {} : { warnAfter }),
+      ...(errorAfter === undefined ? {} : { errorAfter }),
     };
   }
-  return { kind: 'expression', sql: test.expression, name: `${model}.${test.name ?? 'expression'}`, severity, at };
+  return { ...facts('expression'), kind: 'expression', sql: test.expression };
+}
+
+/** What every test says besides what it tests. */
+function toFacts(
+  name: string,
+  test: {
+    readonly severity?: Severity | undefined;
+    readonly where?: string | undefined;
+    readonly warn_if?: string | undefined;
+    readonly error_if?: string | undefined;
+  },
+  at: ModelTest['at'],
+): Omit<ModelTest, 'kind'> {
+  const [warnIf, errorIf] = [parseThreshold(test.warn_if ?? ''), parseThreshold(test.error_if ?? '')];
+  return {
+    name,
+    severity: test.severity ?? 'error',
+    at,
+    ...(test.where === undefined ? {} : { where: test.where }),
+    ...(warnIf === undefined ? {} : { warnIf }),
+    ...(errorIf === undefined ? {} : { errorIf }),
+  };
 }

@@ -1,12 +1,14 @@
 import { reportProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
-import { cutFile, parseHeader } from './header.ts';
-import { testHeaderSchema } from './header-schema.ts';
+import { cutFile, type Header, parseHeader } from './header.ts';
+import { type TestHeader, testHeaderSchema } from './header-schema.ts';
 import type { ProjectFile } from './load.ts';
 import type { SqlTest } from './model.ts';
 import { readReferences } from './references.ts';
 import { locate } from './source-text.ts';
 import type { SqlEngine } from './sql-engine.ts';
+import { isUnsteady } from './test-reach.ts';
+import { parseThreshold } from './test-words.ts';
 import { reportUnknownTables } from './unknown-tables.ts';
 
 /** Reads and binds sql/tests/**: a header with a description and one SELECT whose rows are failures. */
@@ -14,6 +16,7 @@ export async function compileSqlTests(
   engine: SqlEngine,
   files: readonly ProjectFile[],
   tables: ReadonlySet<string>,
+  macros: ReadonlySet<string>,
   diagnostics: Diagnostics,
 ): Promise<SqlTest[]> {
   const tests: SqlTest[] = [];
@@ -41,6 +44,8 @@ export async function compileSqlTests(
       file,
       description: header.value.description,
       severity: header.value.severity ?? 'error',
+      ...thresholdsOf(header.value, header.at, diagnostics),
+      isSteady: !isUnsteady(parsed.node, engine, macros),
       layer: dependencies.some((name) => name.startsWith('gold.')) ? 'gold' : 'silver',
       dependencies,
       sql,
@@ -48,4 +53,25 @@ export async function compileSqlTests(
     });
   }
   return tests;
+}
+
+function thresholdsOf(
+  { warn_if: warn, error_if: error }: TestHeader,
+  at: Header<TestHeader>['at'],
+  diagnostics: Diagnostics,
+): Pick<SqlTest, 'warnIf' | 'errorIf'> {
+  const [warnIf, errorIf] = [parseThreshold(warn ?? ''), parseThreshold(error ?? '')];
+  for (const [field, threshold] of [
+    ['warn_if', warnIf],
+    ['error_if', errorIf],
+  ] as const) {
+    if (threshold?.isShare !== true) continue;
+    diagnostics.add({
+      code: 'MODEL_HEADER_INVALID',
+      message: `header: ${field} is a share, but the rows of a SELECT are all failures`,
+      at: at(field),
+      remedy: 'Write a number of rows, e.g. ">10".',
+    });
+  }
+  return { ...(warnIf === undefined ? {} : { warnIf }), ...(errorIf === undefined ? {} : { errorIf }) };
 }

@@ -159,6 +159,8 @@ export interface BuildRequest {
   readonly asOf?: string;
   readonly limits?: BuildLimits;
   readonly fullRefresh?: boolean;
+  readonly fullTests?: boolean;
+  readonly failuresDir?: string;
   readonly selected?: ReadonlySet<string>;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
@@ -183,7 +185,7 @@ export async function startBuild(
   const workDir = join(request.dir, `work-${process.pid}-${workDirs}`);
   const current = previous ?? (await request.releases.current());
   const paths = await request.releases.checkout(current, workDir);
-  const { project, bronze, fullRefresh, selected, signal } = request;
+  const { project, bronze, fullRefresh, fullTests, failuresDir, selected, signal } = request;
   const build = await openBuild({
     project,
     paths,
@@ -195,6 +197,8 @@ export async function startBuild(
     log: silent,
     onProgress: request.onProgress ?? ignoreProgress,
     ...(fullRefresh === undefined ? {} : { fullRefresh }),
+    ...(fullTests === undefined ? {} : { fullTests }),
+    ...(failuresDir === undefined ? {} : { failuresDir }),
     ...(selected === undefined ? {} : { selected }),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { messageOf, SluiceError } from '../../core/errors.ts';
 import type { TestResult } from '../../core/release.ts';
 import type { CompiledModel } from '../model.ts';
@@ -14,25 +15,38 @@ export function buildFailed(subject: string, model: CompiledModel | undefined, c
   });
 }
 
+/** True for a test of severity error that failed or could not run: nothing is published then. */
+export function holdsBack({ severity, status }: TestResult): boolean {
+  return severity === 'error' && (status === 'fail' || status === 'error');
+}
+
 /** Throws TESTS_FAILED when a test of severity error failed or could not run. */
 export function assertTestsPassed(results: readonly TestResult[]): void {
-  const failed = results.filter((result) => result.severity === 'error' && result.status !== 'pass');
+  const failed = results.filter(holdsBack);
   if (failed.length === 0) return;
-  const names = failed
-    .slice(0, 5)
-    .map(({ name, failures, status }) =>
-      status === 'error' ? `${name} (could not run)` : `${name} (${failures} ${failures === 1 ? 'row' : 'rows'})`,
-    );
+  const names = failed.slice(0, 5).map((result) => `${result.name} (${describeFailure(result)})`);
   const more = failed.length > 5 ? ` and ${failed.length - 5} more` : '';
+  const kept = failed.find((result) => result.kept !== undefined)?.kept;
   throw new SluiceError(
     'TESTS_FAILED',
     `${failed.length === 1 ? '1 test' : `${failed.length} tests`} failed, nothing was published: ${names.join(', ')}${more}.`,
     {
-      remedy: 'Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.',
+      remedy: `${kept === undefined ? 'Look at the sample rows' : `The failing rows are kept in ${dirname(kept.path)}`}, mend the data or the model, and run again; the last release stands as it was.`,
       details: { tests: failed },
     },
   );
 }
+
+/** "3 rows: id 4, id 8, …", for people. */
+function describeFailure({ status, failures, sample, key }: TestResult): string {
+  if (status === 'error') return 'could not run';
+  const counted = `${failures} ${failures === 1 ? 'row' : 'rows'}`;
+  if (key === undefined) return counted;
+  const keys = sample.slice(0, SHOWN_KEYS).map((row) => key.map((name) => `${name} ${row[name] ?? 'NULL'}`).join(' '));
+  return `${counted}: ${keys.join(', ')}${failures > keys.length ? ', …' : ''}`;
+}
+
+const SHOWN_KEYS = 3;
 
 export function firstLine(error: unknown): string {
   return messageOf(error).split('\n')[0] ?? '';

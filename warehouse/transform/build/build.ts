@@ -22,6 +22,7 @@ import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
 import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
 import { runModelTests, runSqlTest } from './run-tests.ts';
+import { createTestHistory } from './test-scope.ts';
 import { createTouchedKeys } from './touched-keys.ts';
 import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
@@ -45,6 +46,10 @@ export interface BuildOptions {
   readonly workDir: string;
   /** Names of the models to run; the others stay as they are. All when absent. */
   readonly selected?: ReadonlySet<string>;
+  /** Test every table whole, whatever the changed rows prove. */
+  readonly fullTests?: boolean;
+  /** Folder for the failing rows of tests, one file each; they are not kept when absent. */
+  readonly failuresDir?: string;
   /** Recompute every selected model, whatever its ledger says. */
   readonly fullRefresh?: boolean;
   readonly limits: BuildLimits;
@@ -253,16 +258,19 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
 
     async runTests(layer) {
       const results: TestResult[] = [];
+      const fullTests = options.fullTests === true || options.fullRefresh === true;
+      const history = createTestHistory({ project, previous, states, bronze, changes, asOf, fullTests });
+      const testing = { db, history, asOf, failuresDir: options.failuresDir };
       for (const model of project.models) {
         const state = states.get(model.name);
         if (model.layer !== layer || state === undefined) continue;
-        const run = await guard(`the tests of ${model.name}`, model, () => runModelTests(db, model));
-        states.set(model.name, { ...state, rows: run.rows });
+        const run = await guard(`the tests of ${model.name}`, model, () => runModelTests(testing, model));
+        states.set(model.name, { ...state, rows: run.rows ?? state.rows });
         results.push(...run.results);
         reportTests(onProgress, model.name, run.results);
       }
       for (const test of project.sqlTests.filter((candidate) => candidate.layer === layer)) {
-        const result = await guard(test.name, undefined, () => runSqlTest(db, test));
+        const result = await guard(test.name, undefined, () => runSqlTest(testing, test));
         results.push(result);
         reportTests(onProgress, test.name, [result]);
       }
