@@ -87,8 +87,10 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         bronze: snapshot,
         asOf: request.asOf,
         ...(request.select && { select: request.select }),
+        ...(request.exclude && { exclude: request.exclude }),
         ...(request.fullRefresh && { fullRefresh: true }),
       });
+      if (request.planId !== undefined && request.planId !== plan.id) throw planStale(request.planId, plan.id);
       const buildId = randomUUID();
       const standing = previous && { standing: describeRelease(previous) };
       if (!plan.needed) return { buildId, needed: false, toRun: 0, total: plan.steps.length, ...standing };
@@ -171,6 +173,16 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       }
     },
   };
+}
+
+function planStale(planned: string, now: string): SluiceError {
+  return new SluiceError(
+    'PLAN_STALE',
+    `The plan ${planned} no longer holds: the same build would now be plan ${now}.`,
+    {
+      remedy: 'Nothing was built. sluice plan shows what a build would do now.',
+    },
+  );
 }
 
 function describeRelease(release: Release): StandingRelease {

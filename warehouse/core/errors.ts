@@ -44,6 +44,9 @@ export const ERROR_CODES = {
   MODEL_CYCLE: { exit: 2, status: 500 },
   MODEL_LINT: { exit: 2, status: 500 },
   MODEL_SELECT_UNKNOWN: { exit: 2, status: 400 },
+  MODEL_SELECT_INCOMPLETE: { exit: 2, status: 400 },
+  PLAN_NOT_FOUND: { exit: 4, status: 404 },
+  PLAN_STALE: { exit: 5, status: 409 },
   BUILD_FAILED: { exit: 1, status: 500 },
   TESTS_FAILED: { exit: 1, status: 500 },
   // releases

@@ -43,6 +43,9 @@ const modelState = z.strictObject({
   name: z.string(),
   materialized: z.enum(['view', 'table', 'incremental']),
   fingerprint: z.string(),
+  shape: z
+    .strictObject({ own: z.string(), rows: z.string(), columns: z.record(z.string(), z.string()) })
+    .exactOptional(),
   dataVersion: z.int().nonnegative(),
   consumed: z.record(z.string(), z.int().nonnegative()),
   asOf: isoDate.exactOptional(),

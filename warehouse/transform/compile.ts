@@ -10,12 +10,13 @@ import {
 import { checkHeader, checkTests } from './check-header.ts';
 import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
-import { fingerprintModel } from './fingerprint.ts';
+import { fingerprintModel, headerFacts } from './fingerprint.ts';
 import { orderGraph, reach } from './graph.ts';
 import { lintModel, readsElsewhere } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
+import { createShapeContext, shapeModel } from './plan/model-shape.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
 import { readModel } from './read-model.ts';
 import { readReferences } from './references.ts';
@@ -155,19 +156,19 @@ async function compileModel(
     return upstream?.materialized === 'view' ? upstream : undefined;
   };
   const usesAsOf = called.has('as_of');
-  const fingerprint = fingerprintModel({
-    model,
+  const calledMacros = new Map([...macros.bodies].filter(([name]) => called.has(name)));
+  const { shape, uses } = shapeModel({
     query,
-    macros: new Map([...macros.bodies].filter(([name]) => called.has(name))),
+    macros: calledMacros,
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
-      return {
-        name,
-        columns: columns.get(name) ?? [],
-        ...(view === undefined ? {} : { fingerprint: view.fingerprint }),
-      };
+      return { name, columns: columns.get(name) ?? [], ...(view && { view: view.shape }) };
     }),
+    columns: boundColumns,
+    header: headerFacts(model),
+    context: createShapeContext(context.engine.aggregates, macros.bodies),
   });
+  const fingerprint = fingerprintModel({ model, query, macros: calledMacros, uses, columns: boundColumns });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
   const refresh = await deriveRefreshRule(entry, boundColumns, context);
   return {
@@ -176,6 +177,7 @@ async function compileModel(
     inputs,
     boundColumns,
     fingerprint,
+    shape,
     usesAsOf,
     reachesAsOf: usesAsOf || dependencies.some((name) => viewOf(name)?.reachesAsOf === true),
     refresh,

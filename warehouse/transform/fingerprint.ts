@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type AstNode, withoutLocations } from './ast.ts';
+import type { AstNode } from './ast.ts';
+import { canonicalQuery } from './canonical-query.ts';
 import type { Model } from './model.ts';
+import type { UpstreamUse } from './plan/model-shape.ts';
 import type { BoundColumn } from './sql-engine.ts';
 
 /** Hash of everything that decides a model's content besides its inputs' rows; blind to comments, layout and the header's prose. */
@@ -9,32 +11,30 @@ export function fingerprintModel(facts: {
   readonly query: AstNode;
   /** Macros it calls, however deep: name → body. */
   readonly macros: ReadonlyMap<string, AstNode>;
-  /** Direct dependencies with their columns; a view also brings its own fingerprint, for its SQL is part of this query. */
-  readonly upstream: readonly {
-    readonly name: string;
-    readonly columns: readonly BoundColumn[];
-    readonly fingerprint?: string;
-  }[];
+  /** What it takes of its direct dependencies: a column that it never names cannot change it. */
+  readonly uses: readonly UpstreamUse[];
+  readonly columns: readonly BoundColumn[];
 }): string {
   const { model } = facts;
-  const byName = <T extends { readonly name: string }>(a: T, b: T) => (a.name < b.name ? -1 : 1);
   return hash({
-    format: 1,
-    query: withoutLocations(facts.query),
+    format: 2,
+    query: canonicalQuery(facts.query),
+    ...headerFacts(model),
+    columns: facts.columns.map(({ name, type }) => [name, type]),
+    macros: [...facts.macros].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, body]) => [name, canonicalQuery(body)]),
+    upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
+  });
+}
+
+/** What of the header decides the content. */
+export function headerFacts(model: Model) {
+  return {
     materialized: model.materialized,
     key: model.key,
     by: model.incrementalBy,
     types: model.columns.flatMap(({ name, type }) => (type === undefined ? [] : [[name, type]])),
     asOf: model.asOf ?? null,
-    macros: [...facts.macros]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, body]) => [name, withoutLocations(body)]),
-    upstream: [...facts.upstream].sort(byName).map(({ name, columns, fingerprint }) => ({
-      name,
-      columns: columns.map((column) => [column.name, column.type]),
-      fingerprint: fingerprint ?? null,
-    })),
-  });
+  };
 }
 
 function hash(value: unknown): string {

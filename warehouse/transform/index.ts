@@ -26,5 +26,7 @@ export {
   TOUCHED_TABLE,
 } from './model.ts';
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
+export type { ColumnChange } from './plan/column-changes.ts';
+export { comparePlanFacts, type PlanFacts, planFactsSchema } from './plan/plan-facts.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';

@@ -18,6 +18,7 @@ import {
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
+import { storedShape } from '../plan/model-shape.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
 import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
@@ -197,6 +198,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       name: model.name,
       materialized: model.materialized,
       fingerprint: model.fingerprint,
+      shape: storedShape(model.shape),
       dataVersion,
       consumed: Object.fromEntries(model.inputs.map((input) => [input, versions.get(input) ?? 0])),
       ...(model.reachesAsOf ? { asOf } : {}),
