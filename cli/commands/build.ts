@@ -12,6 +12,7 @@ import type { RunOptions } from './run.ts';
 
 interface BuildOptions extends RunOptions {
   readonly plan?: string;
+  readonly private?: string;
 }
 
 export function registerBuild({ program, action }: CommandHost): void {
@@ -24,16 +25,23 @@ export function registerBuild({ program, action }: CommandHost): void {
     .option('--as-of <date>', 'logical date, YYYY-MM-DD (default: that of the current release, else today in UTC)');
   addSelectionOptions(command)
     .option('--full-refresh', 'compute the selected models from bronze again')
+    .option(
+      '--private <name>',
+      'keep the result under this name where no reader sees it, to look at with diff and query and to publish with promote; without --select: what changed and what reads it',
+    )
     .option('--plan <id>', 'do what this plan said or nothing: its id, or a file of `sluice plan --json`')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends --exclude tag:slow\n  $ sluice build --plan plan.json\n  $ sluice build --full-refresh',
+      '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends --exclude tag:slow\n  $ sluice build --plan plan.json\n  $ sluice build --private new-totals && sluice diff --private new-totals && sluice promote new-totals\n  $ sluice build --full-refresh',
     )
     .action(
       action<BuildOptions>(async (context, options) => {
-        const { plan: named, ...request } = options;
-        const planned = named === undefined ? request : await requestOfPlan(context, named, options);
-        return runHere(context, { ...planned, steps: 'build' }, printRun);
+        const { plan: named, private: privateName, ...own } = options;
+        const request = named === undefined ? own : await requestOfPlan(context, named, options);
+        if (privateName === undefined) return runHere(context, { ...request, steps: 'build' }, printRun);
+        // Nothing but the change: with new rows of bronze in other models too, a diff would not show what the change does.
+        const select = request.select ?? (named === undefined && own.exclude === undefined ? ['changed+'] : undefined);
+        return runHere(context, { ...request, ...(select && { select }), privateName, steps: 'build' }, printRun);
       }),
     );
 }

@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   TESTS_FAILED: { exit: 1, status: 500 },
   // releases
   RELEASE_NOT_FOUND: { exit: 4, status: 404 },
+  PRIVATE_RELEASE_NOT_FOUND: { exit: 4, status: 404 },
   RELEASE_CONFLICT: { exit: 5, status: 409 },
   NO_RELEASE: { exit: 4, status: 503 },
   RELEASE_UNSERVABLE: { exit: 4, status: 503 },

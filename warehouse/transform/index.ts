@@ -9,6 +9,9 @@ export {
   openEngine,
 } from './build/index.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
+export type { RowsDifference, SampleRow } from './diff/compare-tables.ts';
+export { type DiffOptions, diffWarehouses, type ModelDifference } from './diff/diff-warehouses.ts';
+export { type RebuildVerification, verifyRebuild } from './diff/verify-rebuild.ts';
 export type { Diagnostic } from './diagnostics.ts';
 export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';

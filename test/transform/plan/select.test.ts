@@ -128,7 +128,7 @@ function walkOracle(
 ): Set<string> {
   const at = new Set(start);
   for (let step = 0; step < Math.min(steps, 40); step++) {
-    for (const name of [...at]) for (const [from, to] of edges) if (from === name) at.add(to);
+    for (const name of Array.from(at)) for (const [from, to] of edges) if (from === name) at.add(to);
   }
   return at;
 }

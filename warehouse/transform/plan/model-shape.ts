@@ -110,7 +110,7 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
     shape: {
       own: hashOf([
         everything.map(atomOfPart).sort(),
-        [...bodies].map(([name, body]) => [name, body.hash]).sort(),
+        [...bodies].map(([name, body]) => `${name}:${body.hash}`).sort(),
         header,
       ]),
       rows: rowsHash,
