@@ -38,6 +38,8 @@ export interface OpenBuild {
   readonly base: number;
   readonly paths: Parameters<Releases['publish']>[0]['paths'];
   readonly dir: string;
+  /** Keep it under this name instead of publishing it. */
+  readonly privateName: string | undefined;
   /** Sizes of files that the release before has already, by sha256. */
   readonly known: ReadonlyMap<string, number>;
 }
@@ -87,8 +89,10 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         bronze: snapshot,
         asOf: request.asOf,
         ...(request.select && { select: request.select }),
+        ...(request.exclude && { exclude: request.exclude }),
         ...(request.fullRefresh && { fullRefresh: true }),
       });
+      if (request.planId !== undefined && request.planId !== plan.id) throw planStale(request.planId, plan.id);
       const buildId = randomUUID();
       const standing = previous && { standing: describeRelease(previous) };
       if (!plan.needed) return { buildId, needed: false, toRun: 0, total: plan.steps.length, ...standing };
@@ -118,7 +122,8 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
             previous === undefined ? [] : [[previous.files[file].sha256, previous.files[file].bytes] as const],
           ),
         );
-        builds.set(buildId, { build, relay, base: previous?.number ?? 0, paths, dir, known });
+        const { privateName } = request;
+        builds.set(buildId, { build, relay, base: previous?.number ?? 0, paths, dir, known, privateName });
       } catch (error) {
         await rm(dir, { recursive: true, force: true });
         throw error;
@@ -143,7 +148,12 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       const open = find(builds, buildId);
       onProgress({ stage: 'publish', item: 'release', state: 'started' });
       const content = await open.relay.during(dependencies, () => open.build.finish());
-      const release = await releases.publish({ base: open.base, paths: open.paths, content });
+      const draft = { base: open.base, paths: open.paths, content };
+      const { privateName } = open;
+      const release =
+        privateName === undefined
+          ? await releases.publish(draft)
+          : { ...(await releases.privates.keep(privateName, draft)), number: open.base + 1 };
       builds.delete(buildId);
       await rm(open.dir, { recursive: true, force: true });
       const files = WAREHOUSE_FILES.map((file) => release.files[file]);
@@ -151,13 +161,13 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       const ms = Math.round(performance.now() - started);
       onProgress({
         stage: 'publish',
-        item: `release ${release.number}`,
+        item: privateName === undefined ? `release ${release.number}` : `private release ${privateName}`,
         state: 'finished',
         bytes: newBytes,
         ms,
         note: release.version,
       });
-      return { ...describeRelease(release), newBytes, ms };
+      return { ...describeRelease(release), newBytes, ms, ...(privateName !== undefined && { privateName }) };
     },
 
     async abortBuild({ buildId }) {
@@ -173,7 +183,17 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
   };
 }
 
-function describeRelease(release: Release): StandingRelease {
+function planStale(planned: string, now: string): SluiceError {
+  return new SluiceError(
+    'PLAN_STALE',
+    `The plan ${planned} no longer holds: the same build would now be plan ${now}.`,
+    {
+      remedy: 'Nothing was built. sluice plan shows what a build would do now.',
+    },
+  );
+}
+
+function describeRelease(release: Pick<Release, 'number' | 'version' | 'asOf' | 'files'>): StandingRelease {
   const { number, version, asOf, files } = release;
   return { number, version, asOf, bytes: WAREHOUSE_FILES.reduce((sum, file) => sum + files[file].bytes, 0) };
 }

@@ -28,6 +28,12 @@ export interface OpenBuildRequest {
   readonly asOf: AsOf;
   /** Model selectors; all when absent. */
   readonly select?: readonly string[];
+  /** Selectors of models that are left out. */
+  readonly exclude?: readonly string[];
+  /** Do what the plan of this id said or nothing. */
+  readonly planId?: string;
+  /** Keep the result under this name, where no reader looks, instead of publishing it. */
+  readonly privateName?: string;
   /** Rebuild every selected model from bronze instead of refreshing it. */
   readonly fullRefresh?: boolean;
 }
@@ -56,6 +62,8 @@ export interface ModelReport {
 }
 
 export interface ReleaseReport {
+  /** Of a private release: its name. Its number is the one it will have once it is promoted. */
+  readonly privateName?: string;
   readonly number: number;
   readonly version: string;
   readonly asOf: AsOf;
@@ -75,6 +83,7 @@ export interface PrepareRequest {
   readonly asOf?: AsOf;
   readonly sources?: readonly string[];
   readonly select?: readonly string[];
+  readonly exclude?: readonly string[];
 }
 
 export interface PreparedRun {

@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => voi
   query: async () => (await import('./commands/query.ts')).registerQuery,
   shell: async () => (await import('./commands/shell.ts')).registerShell,
   status: async () => (await import('./commands/status.ts')).registerStatus,
+  diff: async () => (await import('./commands/diff.ts')).registerDiff,
+  promote: async () => (await import('./commands/promote.ts')).registerPromote,
   verify: async () => (await import('./commands/verify.ts')).registerVerify,
   doctor: async () => (await import('./commands/doctor.ts')).registerDoctor,
   releases: async () => (await import('./commands/releases.ts')).registerReleases,

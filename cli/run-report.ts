@@ -13,6 +13,13 @@ export function printRun(output: Output, result: EltResult): void {
   }
   const { release, tests } = result;
   const warned = tests.warned === 0 ? '' : `, ${tests.warned} with warnings`;
+  const { privateName } = release;
+  if (privateName !== undefined) {
+    output.line(
+      `\nPrivate release ${privateName} made: ${release.version}, as of ${release.asOf}, ${formatCounted(tests.passed, 'test')} passed${warned}. Readers do not see it.\n  sluice diff --private ${privateName} compares it, sluice promote ${privateName} publishes it.`,
+    );
+    return;
+  }
   output.line(
     `\nRelease ${release.number} published: ${release.version}, as of ${release.asOf}, ${formatCounted(tests.passed, 'test')} passed${warned}, ${formatBytes(release.bytes)} in ${formatDuration(release.ms)}.`,
   );

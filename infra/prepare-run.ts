@@ -18,9 +18,11 @@ export async function prepareRun(
   // A model that cannot be read is found before anything is carried.
   if (request.steps !== 'extract') await loadProject(project.config.projectDir);
   const asOf = request.asOf ?? (await findAsOf(project, request));
-  if (request.select !== undefined && request.steps !== 'extract') {
+  const { select, exclude } = request;
+  if ((select !== undefined || exclude !== undefined) && request.steps !== 'extract') {
     const { compiled, bronze } = await compileOnBronze(project);
-    planBuild({ project: compiled, previous: await project.releases.current(), bronze, asOf, select: request.select });
+    const previous = await project.releases.current();
+    planBuild({ project: compiled, previous, bronze, asOf, ...(select && { select }), ...(exclude && { exclude }) });
   }
   return { asOf, sources };
 }

@@ -16,6 +16,11 @@ export interface RunRequest {
   /** Logical date; resolved when absent. */
   readonly asOf?: string | undefined;
   readonly select?: readonly string[] | undefined;
+  readonly exclude?: readonly string[] | undefined;
+  /** Do what the plan of this id said, or nothing. */
+  readonly planId?: string | undefined;
+  /** Keep the result as a private release of this name instead of publishing it. */
+  readonly privateName?: string | undefined;
   readonly source?: readonly string[] | undefined;
   readonly fullRefresh?: boolean | undefined;
 }
@@ -52,6 +57,9 @@ async function runSteps(
         steps: request.steps,
         ...(request.source && { sources: request.source }),
         ...(request.select && { select: request.select }),
+        ...(request.exclude && { exclude: request.exclude }),
+        ...(request.planId !== undefined && { planId: request.planId }),
+        ...(request.privateName !== undefined && { privateName: request.privateName }),
         ...(request.fullRefresh && { fullRefresh: true }),
       },
       {

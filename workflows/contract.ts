@@ -17,6 +17,11 @@ export interface EltInput {
   readonly asOf: string;
   readonly sources?: readonly string[];
   readonly select?: readonly string[];
+  readonly exclude?: readonly string[];
+  /** Do what the plan of this id said, or nothing. */
+  readonly planId?: string;
+  /** Keep the result as a private release of this name. */
+  readonly privateName?: string;
   readonly fullRefresh?: boolean;
   /** What to do: all of it, or one half. */
   readonly steps?: 'all' | 'extract' | 'build';

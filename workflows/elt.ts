@@ -23,6 +23,7 @@ const FIELDS = {
   asOf: date,
   sources: texts('names of sources'),
   select: texts('model selectors'),
+  exclude: texts('model selectors'),
   fullRefresh: flag,
   steps: oneOf('all', 'extract', 'build'),
   kind: oneOf('nightly', 'manual', 'backfill'),
@@ -53,6 +54,7 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       ...(asOf !== undefined && { asOf }),
       ...(input.sources && { sources: input.sources }),
       ...(input.select && { select: input.select }),
+      ...(input.exclude && { exclude: input.exclude }),
     };
     const prepared = await callActivity<PreparedRun>('prepare', request, {
       policy: PREPARE_POLICY,
@@ -70,6 +72,7 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       steps,
       ...(input.sources && { sources: input.sources }),
       ...(input.select && { select: input.select }),
+      ...(input.exclude && { exclude: input.exclude }),
       ...(input.fullRefresh === true && { fullRefresh: true }),
     });
     setSearchAttributes({ EltRows: countRows(result.extract) });

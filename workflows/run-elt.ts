@@ -63,6 +63,9 @@ async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey
     runKey,
     asOf: input.asOf,
     ...(input.select && { select: input.select }),
+    ...(input.exclude && { exclude: input.exclude }),
+    ...(input.planId !== undefined && { planId: input.planId }),
+    ...(input.privateName !== undefined && { privateName: input.privateName }),
     ...(input.fullRefresh && { fullRefresh: true }),
   });
   let published = false;

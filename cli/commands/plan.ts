@@ -1,27 +1,27 @@
 import { compileOnBronze } from '../../infra/compile-project.ts';
+import { keepPlan, toKeptPlan } from '../../infra/kept-plans.ts';
 import { openProject } from '../../infra/project.ts';
 import { assertDate, resolveAsOf } from '../../infra/run-project.ts';
-import { type PlanStep, planBuild } from '../../warehouse/transform/index.ts';
+import { planBuild } from '../../warehouse/transform/index.ts';
 import type { CommandHost } from '../context.ts';
-import { formatCount, formatTable } from '../table.ts';
+import { toSnakeCase } from '../output.ts';
+import { printPlan } from '../plan-report.ts';
+import { addSelectionOptions } from '../selection-options.ts';
 import type { RunOptions } from './run.ts';
 
 export function registerPlan({ program, action }: CommandHost): void {
-  program
+  const command = program
     .command('plan')
     .summary('what a build would do, and why; changes nothing')
     .description(
-      'Compiles the project, reports every error with its place, and shows which models a build would compute, why, and how many commits and rows they would take. `sluice build` with the same options does exactly this.',
+      'Compiles the project, reports every error with its place, and shows which models changed, column by column, for whom that breaks, what it reaches and what not, and what a build would compute, why, and from how many commits and rows. `sluice build --plan ID` does exactly this or refuses.',
     )
-    .option('--as-of <date>', 'logical date, YYYY-MM-DD (default: that of the current release, else today in UTC)')
-    .option(
-      '--select <selector...>',
-      'only these models: name, +name (with what it reads), name+ (with what reads it), tag:NAME',
-    )
+    .option('--as-of <date>', 'logical date, YYYY-MM-DD (default: that of the current release, else today in UTC)');
+  addSelectionOptions(command)
     .option('--full-refresh', 'as if every selected model were computed from bronze again')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ sluice plan\n  $ sluice plan --select gold.fct_transactions+\n  $ sluice plan --as-of 2026-06-30 --json',
+      '\nExamples:\n  $ sluice plan\n  $ sluice plan --select changed+ --exclude tag:slow\n  $ sluice plan --as-of 2026-06-30 --json > plan.json && sluice build --plan plan.json',
     )
     .action(
       action<RunOptions>(async ({ config, output, log }, options) => {
@@ -35,56 +35,25 @@ export function registerPlan({ program, action }: CommandHost): void {
           bronze,
           asOf: options.asOf ?? (await resolveAsOf(project, undefined)),
           ...(options.select && { select: options.select }),
+          ...(options.exclude && { exclude: options.exclude }),
           ...(options.fullRefresh && { fullRefresh: true }),
         });
+        const kept = toKeptPlan(plan, options);
+        if (plan.needed) await keepPlan(config, kept);
         output.result({
+          ...kept,
           as_of: plan.asOf,
           base_release: previous?.number ?? 0,
           commits: bronze.commits,
           needed: plan.needed,
           to_run: plan.toRun,
           declarations_changed: plan.declarationsChanged,
-          steps: plan.steps,
+          breaking: plan.steps.filter((step) => step.breaking).map((step) => step.model),
+          not_affected: plan.spared,
+          steps: toSnakeCase(plan.steps),
         });
-        output.line(
-          `Plan for as of ${plan.asOf}, on ${previous === undefined ? 'nothing yet' : `release ${previous.number}`}, bronze at ${formatCommits(bronze.commits)}`,
-        );
-        const shown = plan.steps.filter((step) => step.action !== 'unchanged');
-        if (shown.length > 0) output.line(`\n${formatSteps(shown)}`);
-        const unchanged = plan.steps.length - shown.length;
-        if (plan.declarationsChanged)
-          output.line('\nTests, owners, datasets or descriptions changed: everything is tested and published again.');
-        const todo =
-          plan.toRun > 0
-            ? `${formatCount(plan.toRun)} to run`
-            : plan.needed
-              ? 'No model to run, a release to publish'
-              : 'Nothing to do';
-        output.line(
-          `\n${todo}, ${formatCount(unchanged)} unchanged.${plan.needed ? ' sluice build carries it out.' : ''}`,
-        );
+        printPlan(output, plan, previous?.number);
         return undefined;
       }),
     );
-}
-
-function formatCommits(commits: Readonly<Record<string, number>>): string {
-  return Object.entries(commits)
-    .map(([source, number]) => `${source} commit ${number}`)
-    .join(', ');
-}
-
-function formatSteps(steps: readonly PlanStep[]): string {
-  const sum = (step: PlanStep, field: 'commits' | 'rows'): string => {
-    const total = step.changes.reduce((count, change) => count + (change[field] ?? 0), 0);
-    return total === 0 ? '' : formatCount(total);
-  };
-  return formatTable(steps, [
-    { title: 'model', value: (step) => step.model },
-    { title: 'as', value: (step) => step.materialized },
-    { title: 'action', value: (step) => step.action },
-    { title: 'commits', value: (step) => sum(step, 'commits'), align: 'right' },
-    { title: 'bronze rows', value: (step) => sum(step, 'rows'), align: 'right' },
-    { title: 'why', value: (step) => step.why },
-  ]);
 }

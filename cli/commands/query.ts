@@ -5,7 +5,11 @@ import type { CommandHost } from '../context.ts';
 import { formatAnswer, formatCsv, readAnswer } from '../sql-answer.ts';
 import { openWarehouseSession } from '../warehouse-session.ts';
 
-const optionsSchema = z.object({ limit: z.coerce.number().int().min(1).max(10_000_000), csv: z.boolean().optional() });
+const optionsSchema = z.object({
+  limit: z.coerce.number().int().min(1).max(10_000_000),
+  csv: z.boolean().optional(),
+  private: z.string().optional(),
+});
 
 export function registerQuery({ program, action }: CommandHost): void {
   program
@@ -17,6 +21,7 @@ export function registerQuery({ program, action }: CommandHost): void {
     .argument('<sql>', 'the statement')
     .option('--limit <rows>', 'most rows to print; it says so when there are more', '100')
     .option('--csv', 'print CSV')
+    .option('--private <name>', 'ask this private release instead (sluice build --private)')
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice query "from gold.fct_monthly_trends order by month desc limit 5"\n  $ sluice query "select count(*) from bronze.app.transactions" --json\n  $ sluice query "from gold.dim_tags" --csv --limit 100000 > tags.csv',
@@ -32,11 +37,12 @@ export function registerQuery({ program, action }: CommandHost): void {
           throw new SluiceError('USAGE', 'query: --csv and --json are two formats for one output.', {
             remedy: 'Leave one of them out.',
           });
-        const session = await openWarehouseSession(openProject(config, log));
+        const session = await openWarehouseSession(openProject(config, log), parsed.data.private);
         try {
           const answer = await readAnswer(session.db, sql, parsed.data.limit, signal);
           output.result({
             release: session.release.number,
+            ...(session.release.privateName !== undefined && { private: session.release.privateName }),
             as_of: session.release.asOf,
             columns: answer.columns,
             rows: answer.rows.map((row) =>

@@ -12,9 +12,13 @@ export function registerReleases({ program, action }: CommandHost): void {
       'Lists releases, newest first. The first one is what readers see; `sluice rollback` makes an earlier one current again.',
     )
     .option('--limit <count>', 'how many to show', '20')
-    .addHelpText('after', '\nExamples:\n  $ sluice releases\n  $ sluice releases --limit 3 --json')
+    .option('--discard <name>', 'let go of this private release; its files go with the next gc')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ sluice releases\n  $ sluice releases --limit 3 --json\n  $ sluice releases --discard new-totals',
+    )
     .action(
-      action<{ limit: string }>(async ({ config, output, log }, options) => {
+      action<{ limit: string; discard?: string }>(async ({ config, output, log }, options) => {
         const limit = Number(options.limit);
         if (!Number.isSafeInteger(limit) || limit < 1) {
           throw new SluiceError(
@@ -26,14 +30,33 @@ export function registerReleases({ program, action }: CommandHost): void {
           );
         }
         const { releases } = openProject(config, log);
+        if (options.discard !== undefined) await releases.privates.discard(options.discard);
         const found: Release[] = [];
         for await (const release of releases.list()) {
           if (found.length >= limit) break;
           found.push(release);
         }
-        output.result({ releases: found.map((release) => summarizeRelease(release)) });
+        const privates = await Array.fromAsync(releases.privates.list());
+        const current = (await releases.current())?.number ?? 0;
+        output.result({
+          releases: found.map((release) => summarizeRelease(release)),
+          private: privates.map((release) => ({
+            name: release.name,
+            version: release.version,
+            base: release.base,
+            made_at: release.madeAt,
+            as_of: release.asOf,
+            can_be_promoted: release.base === current,
+          })),
+        });
+        if (options.discard !== undefined) output.line(`Private release ${options.discard} is discarded.`);
         if (found.length === 0) output.line('No release yet: sluice run makes the first.');
         else output.line(formatReleases(found));
+        for (const { name, version, base, asOf } of privates) {
+          const state =
+            base === current ? `sluice promote ${name} publishes it` : 'its base is no longer current: build it again';
+          output.line(`private ${name}: ${version}, on release ${base}, as of ${asOf}; ${state}`);
+        }
         return undefined;
       }),
     );

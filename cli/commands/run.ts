@@ -9,6 +9,7 @@ import { printRun } from '../run-report.ts';
 export interface RunOptions {
   readonly asOf?: string;
   readonly select?: readonly string[];
+  readonly exclude?: readonly string[];
   readonly source?: readonly string[];
   readonly fullRefresh?: boolean;
 }

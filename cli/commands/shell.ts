@@ -18,13 +18,14 @@ export function registerShell({ program, action }: CommandHost): void {
     .description(
       'Opens DuckDB, read-only, on the current release and on bronze as it stands now. Statements end with ; and may span lines. Statements on standard input run one after another; the first that fails ends the shell.',
     )
+    .option('--private <name>', 'open this private release instead (sluice build --private)')
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice shell\n  $ echo "from gold.dim_tags limit 3; select as_of();" | sluice shell',
     )
     .action(
-      action(async (context) => {
-        const session = await openWarehouseSession(openProject(context.config, context.log));
+      action<{ private?: string }>(async (context, options) => {
+        const session = await openWarehouseSession(openProject(context.config, context.log), options.private);
         try {
           return process.stdin.isTTY ? await prompt(context, session) : await runScript(context, session);
         } finally {

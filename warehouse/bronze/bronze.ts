@@ -27,6 +27,8 @@ export interface Bronze {
   commits(source: string, after?: number): AsyncIterable<BronzeCommit>;
   /** The tables of some sources as local files, as of their last commits. */
   snapshot(sources: readonly string[]): Promise<BronzeSnapshot>;
+  /** The tables as they stood after these commits of their sources. */
+  snapshotAt(commits: Readonly<Record<string, number>>): Promise<BronzeSnapshot>;
   /** The same with watermarks and identities: what the next extraction starts from. */
   state(sources: readonly string[]): Promise<BronzeState>;
   /** What the log says of some sources and their tables, without bringing any file here. */
@@ -58,6 +60,13 @@ export function openBronze({
     const history = await foldCommits(known, readCommits(store, source, known.number));
     cache.set(source, history);
     return history;
+  };
+
+  /** Read from the log's beginning: a checkpoint says what is, not what was. */
+  const historyAt = async (source: string, number: number): Promise<SourceHistory> => {
+    const now = await historyOf(source);
+    if (now.number === number) return now;
+    return foldCommits(emptyHistory(source), commitsUpTo(readCommits(store, source, 0), number));
   };
 
   /** After a commit: the next reader of a long log starts here. */
@@ -97,6 +106,8 @@ export function openBronze({
     head: async (source) => (await historyOf(source)).number,
     commits: (source, after = 0) => readCommits(store, source, after),
     snapshot: async (sources) => snapshotOf(await Promise.all(sources.map(historyOf))),
+    snapshotAt: async (commits) =>
+      snapshotOf(await Promise.all(Object.entries(commits).map(([source, number]) => historyAt(source, number)))),
     state: async (sources) => {
       const histories = await Promise.all(sources.map(historyOf));
       return { snapshot: await snapshotOf(histories), sources: histories.map(toSourceState) };
@@ -289,4 +300,11 @@ function keySegment(table: string): string {
     /^_|[.!'()*~]/g,
     (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`,
   );
+}
+
+async function* commitsUpTo(commits: AsyncIterable<BronzeCommit>, number: number): AsyncGenerator<BronzeCommit> {
+  for await (const commit of commits) {
+    if (commit.number > number) return;
+    yield commit;
+  }
 }

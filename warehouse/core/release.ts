@@ -8,6 +8,13 @@ export type WarehouseFile = (typeof WAREHOUSE_FILES)[number];
 /** Local paths of the two DuckDB files. */
 export type WarehousePaths = Readonly<Record<WarehouseFile, string>>;
 
+/** Hashes of what a model's own text, its rows and each of its columns are made of. */
+export interface StoredShape {
+  readonly own: string;
+  readonly rows: string;
+  readonly columns: Readonly<Record<string, string>>;
+}
+
 /** A model as it stands in a release: its ledger. */
 export interface ModelState {
   /** silver.x or gold.x */
@@ -15,6 +22,8 @@ export interface ModelState {
   readonly materialized: 'view' | 'table' | 'incremental';
   /** Hash of the parsed query, header facts that matter, macros and upstream columns. */
   readonly fingerprint: string;
+  /** Absent in releases that knew nothing of it: then every column may have changed. */
+  readonly shape?: StoredShape;
   /** Counts up each time the content changes; consumers compare it with what they consumed. */
   readonly dataVersion: number;
   /** Data version (models) or commit number (bronze.<source>.<table>) of each dependency at the last refresh. */

@@ -1,2 +1,3 @@
 export { sweepReleases } from './janitor.ts';
+export type { PrivateRelease, PrivateReleases } from './private-releases.ts';
 export { openReleases, type ReleaseDraft, type Releases, type ReleasesOptions } from './releases.ts';

@@ -34,6 +34,17 @@ export interface Pointer {
   readonly publishedAt: string;
 }
 
+/** warehouse/private/<name>/<20 digits>.json: the highest number is what the name stands for. */
+export const PRIVATE_PREFIX = 'warehouse/private/';
+
+export interface PrivatePointer {
+  readonly format: typeof RELEASE_FORMAT;
+  readonly name: string;
+  readonly number: number;
+  readonly version: string;
+  readonly madeAt: string;
+}
+
 const isoDate = z.string().regex(/^\d{4}-\d{2}-\d{2}$/);
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const storedFile = z.strictObject({ key: z.string().min(1), bytes: z.int().nonnegative(), sha256 });
@@ -43,6 +54,9 @@ const modelState = z.strictObject({
   name: z.string(),
   materialized: z.enum(['view', 'table', 'incremental']),
   fingerprint: z.string(),
+  shape: z
+    .strictObject({ own: z.string(), rows: z.string(), columns: z.record(z.string(), z.string()) })
+    .exactOptional(),
   dataVersion: z.int().nonnegative(),
   consumed: z.record(z.string(), z.int().nonnegative()),
   asOf: isoDate.exactOptional(),
@@ -100,6 +114,24 @@ const pointer = z.strictObject({
   publishedAt: z.iso.datetime(),
 });
 
+const privatePointer = z.strictObject({
+  format: z.literal(RELEASE_FORMAT),
+  name: z.string().min(1),
+  number: z.int().positive(),
+  version: z.string().min(1),
+  madeAt: z.iso.datetime(),
+});
+
+export function privateKey(name: string, number: number): string {
+  return `${PRIVATE_PREFIX}${name}/${String(number).padStart(20, '0')}.json`;
+}
+
+/** Name and number in a private pointer's key; undefined for a foreign object in the folder. */
+export function privateOf(key: string): { readonly name: string; readonly number: number } | undefined {
+  const [, name, digits] = /^warehouse\/private\/([a-z0-9][a-z0-9_-]*)\/(\d{20})\.json$/.exec(key) ?? [];
+  return name === undefined ? undefined : { name, number: Number(digits) };
+}
+
 export function versionKey(version: string): string {
   return `warehouse/versions/${version}.json`;
 }
@@ -118,7 +150,7 @@ export function pointerNumberOf(key: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-export function encodeDocument(document: VersionDocument | Pointer): Uint8Array {
+export function encodeDocument(document: VersionDocument | Pointer | PrivatePointer): Uint8Array {
   return Buffer.from(`${JSON.stringify(document, undefined, 1)}\n`);
 }
 
@@ -129,6 +161,10 @@ export function parseVersion(key: string, bytes: Uint8Array): VersionDocument {
 
 export function parsePointer(key: string, bytes: Uint8Array): Pointer {
   return parseDocument(pointer, key, bytes);
+}
+
+export function parsePrivatePointer(key: string, bytes: Uint8Array): PrivatePointer {
+  return parseDocument(privatePointer, key, bytes);
 }
 
 function parseDocument<T>(schema: z.ZodType<T>, key: string, bytes: Uint8Array): T {

@@ -16,7 +16,8 @@ import {
   type VersionDocument,
   versionKey,
 } from './manifest.ts';
-import { cloneFiles, createFileCache, describeFiles, uploadFiles } from './warehouse-files.ts';
+import { createPrivateReleases, type PrivateReleases } from './private-releases.ts';
+import { cloneFiles, createFileCache, describeFiles, type StoredFiles, uploadFiles } from './warehouse-files.ts';
 
 /**
  * Versions of the warehouse behind one pointer.
@@ -47,7 +48,9 @@ export interface Releases {
   /** Makes an earlier release current again under a new number; a no-op when its version is current. */
   rollback(to: number): Promise<Release>;
   /** Shared, read-only, verified local copies. */
-  fetch(release: Release): Promise<WarehousePaths>;
+  fetch(release: Pick<Release, 'files'>): Promise<WarehousePaths>;
+  /** Releases that no reader looks at, by name. */
+  readonly privates: PrivateReleases;
 }
 
 export interface ReleasesOptions {
@@ -118,8 +121,45 @@ export function openReleases({ store, cacheDir, log, clock }: ReleasesOptions): 
     throw conflict(base, newest);
   }
 
+  /** Uploads what a version is made of; nobody sees it before a pointer names it. */
+  async function putVersion(
+    { base, paths, content }: ReleaseDraft,
+    files: StoredFiles,
+    now: Date,
+  ): Promise<{ readonly document: VersionDocument; readonly bytes: number }> {
+    const bytes = await uploadFiles(store, paths, files);
+    const document = nameVersion({ ...content, base, files }, now);
+    const stored = await store.putIfAbsent(versionKey(document.version), encodeDocument(document));
+    if (!stored && !isSame(await readVersion(document.version), document)) {
+      throw new SluiceError('LAKE_CORRUPT', `${store.url}: ${versionKey(document.version)} holds another content.`, {
+        remedy: 'Publish again a second later; the version gets another name then.',
+        retryable: true,
+      });
+    }
+    return { document, bytes };
+  }
+
+  const privates = createPrivateReleases({
+    store,
+    clock,
+    readVersion,
+    putVersion: async (draft) => (await putVersion(draft, await describeFiles(draft.paths), clock.now())).document,
+    publishVersion: async (document) => {
+      const { base, version } = document;
+      const newest = await newestNumber();
+      const publishedAt = clock.now().toISOString();
+      const pointer: Pointer = { format: RELEASE_FORMAT, number: base + 1, kind: 'publish', version, publishedAt };
+      if (newest === base && (await appendPointer(pointer))) {
+        log.info({ number: pointer.number, version }, 'private release promoted');
+        return toRelease(document, pointer);
+      }
+      return settleTaken(base, document);
+    },
+  });
+
   return {
     current,
+    privates,
 
     async get(id) {
       if (typeof id === 'number') return readRelease(await readPointer(id));
@@ -147,15 +187,7 @@ export function openReleases({ store, cacheDir, log, clock }: ReleasesOptions): 
       const files = await describeFiles(paths);
       if ((await newestNumber()) !== base) return settleTaken(base, { ...content, files });
       const now = clock.now();
-      const bytes = await uploadFiles(store, paths, files);
-      const document = nameVersion({ ...content, base, files }, now);
-      const stored = await store.putIfAbsent(versionKey(document.version), encodeDocument(document));
-      if (!stored && !isSame(await readVersion(document.version), document)) {
-        throw new SluiceError('LAKE_CORRUPT', `${store.url}: ${versionKey(document.version)} holds another content.`, {
-          remedy: 'Publish again a second later; the version gets another name then.',
-          retryable: true,
-        });
-      }
+      const { document, bytes } = await putVersion({ base, paths, content }, files, now);
       const pointer: Pointer = {
         format: RELEASE_FORMAT,
         number: base + 1,

@@ -10,12 +10,13 @@ import {
 import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
 import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
-import { fingerprintModel } from './fingerprint.ts';
+import { fingerprintModel, headerFacts } from './fingerprint.ts';
 import { orderGraph } from './graph.ts';
 import { lintAsOf, lintQuery, readsElsewhere } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
+import { createShapeContext, shapeModel } from './plan/model-shape.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
 import { readModel } from './read-model.ts';
 import type { RefreshContext } from './refresh-context.ts';
@@ -226,7 +227,7 @@ async function compileModel(
   needsRule: NonNullable<CompileOptions['needsRule']>,
   context: RefreshContext,
 ): Promise<CompiledModel> {
-  const { model, json, dependencies, calls } = entry;
+  const { model, dependencies, calls } = entry;
   const { columns, compiled, macros } = context;
   const called = new Set(calls.flatMap((name) => [...(macros.reached.get(name) ?? [])]));
   const viewOf = (name: string) => {
@@ -234,19 +235,20 @@ async function compileModel(
     return upstream?.materialized === 'view' ? upstream : undefined;
   };
   const usesAsOf = called.has('as_of');
-  const fingerprint = fingerprintModel({
-    model,
-    query: json,
-    macros: new Map([...macros.bodies].filter(([name]) => called.has(name))),
+  const calledMacros = new Map([...macros.bodies].filter(([name]) => called.has(name)));
+  const { query } = entry;
+  const { shape, uses } = shapeModel({
+    query,
+    macros: calledMacros,
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
-      return {
-        name,
-        columns: columns.get(name) ?? [],
-        ...(view === undefined ? {} : { fingerprint: view.fingerprint }),
-      };
+      return { name, columns: columns.get(name) ?? [], ...(view && { view: view.shape }) };
     }),
+    columns: boundColumns,
+    header: headerFacts(model),
+    context: createShapeContext(context.engine.aggregates, macros.bodies),
   });
+  const fingerprint = fingerprintModel({ model, query, macros: calledMacros, uses, columns: boundColumns });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
   const refresh: RefreshRule = needsRule(model.name, fingerprint)
     ? await deriveRefreshRule(entry, boundColumns, context)
@@ -257,6 +259,7 @@ async function compileModel(
     inputs,
     boundColumns,
     fingerprint,
+    shape,
     usesAsOf,
     reachesAsOf: usesAsOf || dependencies.some((name) => viewOf(name)?.reachesAsOf === true),
     refresh,

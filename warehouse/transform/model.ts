@@ -1,4 +1,5 @@
 import type { Dataset, Owner } from '../core/dataset.ts';
+import type { ModelShape } from './plan/model-shape.ts';
 import type { SourceLocation } from './source-location.ts';
 
 /** The compiler's plain data: parse → graph → compile → plan. Nothing here touches DuckDB. */
@@ -90,6 +91,8 @@ export interface CompiledModel extends Model {
   readonly dependencies: readonly string[];
   readonly boundColumns: readonly { readonly name: string; readonly type: string }[];
   readonly fingerprint: string;
+  /** What its rows and each column are made of. */
+  readonly shape: ModelShape;
   /**
    * What its content is a function of, views looked through: bronze and bronze_log tables and models that are not views. Sorted.
    * A change of one of these (or of as_of, or of the fingerprint) is the only thing that can change the model.

@@ -1,64 +1,72 @@
 import { SluiceError } from '../core/errors.ts';
-import { nearestOf } from '../core/nearest.ts';
-import { reach } from './graph.ts';
 import type { CompiledModel } from './model.ts';
+import { type KnownModels, matchCriterion } from './plan/match-criterion.ts';
+import { type Criterion, parseSelectors } from './plan/parse-selector.ts';
+
+export interface SelectOptions {
+  /** Selectors of what is left out, after everything else. */
+  readonly exclude?: readonly string[];
+  /** Models of the current release, for `changed`; without them every model is new. */
+  readonly known?: KnownModels;
+}
 
 /**
- * Names of the models that selectors choose; all of them when there is none. A selector is a model (`gold.dim_tags`, or `dim_tags` where
- * that is clear), a layer (`silver`), a folder (`gold/app`) or `tag:<tag>`; `+` before it adds everything it reads, `+` behind it
- * everything that reads it. Several add up. Errors: MODEL_SELECT_UNKNOWN.
+ * Names of the models that selectors choose, in build order; all of them when there is none. docs/changing-models.md has the grammar: dbt's,
+ * where the same words are used. Errors: MODEL_SELECT_UNKNOWN.
  */
-export function selectModels(models: readonly CompiledModel[], selectors: readonly string[] = []): ReadonlySet<string> {
-  if (selectors.length === 0) return new Set(models.map(({ name }) => name));
+export function selectModels(
+  models: readonly CompiledModel[],
+  selectors: readonly string[] = [],
+  { exclude = [], known = new Map() }: SelectOptions = {},
+): ReadonlySet<string> {
   const upstream = new Map(models.map(({ name, dependencies }) => [name, dependencies]));
-  const downstream = new Map(
-    models.map(({ name }) => [
-      name,
-      models.filter((other) => other.dependencies.includes(name)).map((other) => other.name),
-    ]),
-  );
-  const chosen = new Set<string>();
-  for (const selector of selectors.flatMap((text) => text.split(/[\s,]+/)).filter((text) => text !== '')) {
-    const [, before, body = '', after] = /^(\+?)(.*?)(\+?)$/.exec(selector) ?? [];
-    const names = matching(models, body).map(({ name }) => name);
-    if (names.length === 0) throw unknownSelector(models, selector, body);
-    for (const name of names) chosen.add(name);
-    if (before === '+') for (const name of reach(names, (of) => upstream.get(of) ?? [])) chosen.add(name);
-    if (after === '+') for (const name of reach(names, (of) => downstream.get(of) ?? [])) chosen.add(name);
+  const downstream = new Map<string, string[]>();
+  for (const { name, dependencies } of models) {
+    for (const other of dependencies) downstream.set(other, [...(downstream.get(other) ?? []), name]);
   }
-  // What lies upstream of a model may be a bronze table, which no build makes.
-  return new Set(models.flatMap(({ name }) => (chosen.has(name) ? [name] : [])));
-}
+  const readsOf = (name: string): readonly string[] => upstream.get(name) ?? [];
+  const readersOf = (name: string): readonly string[] => downstream.get(name) ?? [];
 
-function matching(models: readonly CompiledModel[], body: string): readonly CompiledModel[] {
-  if (body.startsWith('tag:')) return models.filter((model) => model.tags.includes(body.slice(4)));
-  return models.filter(
-    ({ name, table, layer, domain }) =>
-      name === body || table === body || layer === body || `${layer}/${domain}` === body,
-  );
-}
-
-function unknownSelector(models: readonly CompiledModel[], selector: string, body: string): SluiceError {
-  const tags = [...new Set(models.flatMap((model) => model.tags))].sort();
-  if (body.startsWith('tag:')) {
-    return new SluiceError(
+  const choose = (criterion: Criterion): ReadonlySet<string> => {
+    const start = matchCriterion(criterion, models, known);
+    const found = criterion.whole
+      ? within(within(start, readersOf), readsOf)
+      : new Set([...within(start, readsOf, criterion.up), ...within(start, readersOf, criterion.down)]);
+    if (start.length === 0 || [...found].some((name) => upstream.has(name))) return found;
+    throw new SluiceError(
       'MODEL_SELECT_UNKNOWN',
-      `The selector ${selector} chooses nothing: no model has the tag ${body.slice(4)}.`,
+      `The selector ${criterion.text} chooses no model: a build makes no bronze table.`,
       {
-        remedy: tags.length === 0 ? 'No model has a tag yet.' : `Tags: ${tags.join(', ')}.`,
+        remedy: `Put + behind it for the models that read it: ${criterion.text}+`,
       },
     );
+  };
+  const chooseAll = (texts: readonly string[]): ReadonlySet<string> =>
+    new Set(
+      parseSelectors(texts).flatMap((criteria) => {
+        const [first = new Set<string>(), ...others] = criteria.map(choose);
+        return [...first].filter((name) => others.every((other) => other.has(name)));
+      }),
+    );
+
+  const chosen = selectors.length === 0 ? new Set(upstream.keys()) : chooseAll(selectors);
+  const left = chooseAll(exclude);
+  // What lies upstream of a model may be a bronze table, which no build makes.
+  return new Set(models.flatMap(({ name }) => (chosen.has(name) && !left.has(name) ? [name] : [])));
+}
+
+/** The names themselves and all that is at most so many steps away. */
+function within(
+  start: Iterable<string>,
+  next: (name: string) => readonly string[],
+  steps = Number.POSITIVE_INFINITY,
+): ReadonlySet<string> {
+  const found = new Set(start);
+  let edge = [...found];
+  for (let step = 0; step < steps && edge.length > 0; step++) {
+    const further = [...new Set(edge.flatMap(next))].filter((name) => !found.has(name));
+    for (const name of further) found.add(name);
+    edge = further;
   }
-  const near = nearestOf(
-    body,
-    models.flatMap(({ name, table }) => [name, table]),
-  );
-  return new SluiceError(
-    'MODEL_SELECT_UNKNOWN',
-    `The selector ${selector} chooses nothing${near === undefined ? '' : `; did you mean ${near}?`}`,
-    {
-      remedy:
-        'Name a model, a layer, a folder (gold/app) or tag:<tag>; + before or behind adds what it reads or what reads it.',
-    },
-  );
+  return found;
 }

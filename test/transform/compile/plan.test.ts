@@ -179,7 +179,7 @@ const SELECTIONS: Readonly<Record<string, readonly string[]>> = {
   '+tag:money': ['gold.per_user', 'gold.today', 'silver.names', 'silver.seen', 'silver.stored'],
   gold: ['gold.per_user', 'gold.today'],
   'gold/web': ['gold.today'],
-  'names, seen': ['silver.names', 'silver.seen'],
+  'names seen': ['silver.names', 'silver.seen'],
 };
 
 test('selectors choose by name, layer, folder and tag, with + for what is around', async () => {

@@ -17,6 +17,7 @@ import {
 } from '../../core/release.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
+import { storedShape } from '../plan/model-shape.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
@@ -76,6 +77,8 @@ export interface Build {
   runTests(layer: Layer): Promise<readonly TestResult[]>;
   /** Checkpoints and closes the files: no .wal is left. Errors: TESTS_FAILED when a test of severity error failed. */
   finish(): Promise<ReleaseContent>;
+  /** Checkpoints and closes the files, tested or not: for a build that is compared and thrown away. Errors: BUILD_FAILED, DISK_FULL. */
+  closeFiles(): Promise<void>;
   /** Closes and removes the clones. */
   abort(): Promise<void>;
 }
@@ -206,6 +209,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       name: model.name,
       materialized: model.materialized,
       fingerprint: model.fingerprint,
+      shape: storedShape(model.shape),
       dataVersion,
       consumed: Object.fromEntries(model.inputs.map((input) => [input, versions.get(input) ?? 0])),
       ...(model.reachesAsOf ? { asOf } : {}),
@@ -285,14 +289,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       }
       const results = LAYERS.flatMap((layer) => tests.get(layer) ?? []);
       assertTestsPassed(results);
-      await guard('closing the warehouse', undefined, async () => {
-        for (const file of WAREHOUSE_FILES) {
-          if (written.has(file)) await db.run(`checkpoint ${quoteIdentifier(file)}`);
-          await db.run(`detach ${quoteIdentifier(file)}`);
-        }
-      });
-      close();
-      await Promise.all(WAREHOUSE_FILES.map((file) => requireNoLog(paths[file])));
+      await closeFiles();
       const kept = project.models.flatMap((model) => states.get(model.name) ?? []);
       if (written.has('gold')) await checkGoldAlone(paths.gold, project, relations);
       return {
@@ -306,6 +303,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       };
     },
 
+    closeFiles,
+
     async abort() {
       await stopRunning();
       close();
@@ -315,6 +314,17 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       );
     },
   };
+
+  async function closeFiles(): Promise<void> {
+    await guard('closing the warehouse', undefined, async () => {
+      for (const file of WAREHOUSE_FILES) {
+        if (written.has(file)) await db.run(`checkpoint ${quoteIdentifier(file)}`);
+        await db.run(`detach ${quoteIdentifier(file)}`);
+      }
+    });
+    close();
+    await Promise.all(WAREHOUSE_FILES.map((file) => requireNoLog(paths[file])));
+  }
 
   /** A file must not be closed under a running query: it is interrupted and waited for. */
   async function stopRunning(): Promise<void> {

@@ -1,0 +1,255 @@
+import { createHash } from 'node:crypto';
+import { type AstNode, type AstValue, isNode, nodeOf, nodesOf, textOf, textsOf, walk } from '../ast.ts';
+import { canonicalQuery } from '../canonical-query.ts';
+import { isCteReference, tableNameOf } from '../references.ts';
+
+/**
+ * A query taken apart into what decides its rows and what decides each column's values, on the syntax tree alone:
+ *
+ *   with paid as (select id, amount / 100 as amount from silver.payments where amount > 0)   rows:   … where amount > 0 … on r.id = p.id
+ *   select r.id, p.amount, upper(r.name) as name from silver.refs r join paid p on r.id = p.id       items: id, amount, amount (of paid), name
+ *
+ * An item of a select list is a part of its own where leaving it out changes nothing but that column. Everything else, and every item of which
+ * that is not sure, belongs to the rows. Parts are tied together by name only: a part that says `amount` is taken to read every column and every
+ * item called amount. That ties too much together at times, never too little.
+ */
+
+export interface QueryPart {
+  /** Which SELECT it is an item of, in the order of the text, with its name; empty for what is no item. */
+  readonly place: string;
+  readonly hash: string;
+  /** Every name in it, in lower case: columns, qualifiers, USING. */
+  readonly names: ReadonlySet<string>;
+  /** Functions and macros it calls. */
+  readonly functions: ReadonlySet<string>;
+}
+
+export interface QueryShape {
+  readonly rows: QueryPart;
+  /** Items that are parts of their own, of every SELECT of the query, by the name they give. */
+  readonly items: ReadonlyMap<string, readonly QueryPart[]>;
+  /** The parts of the final select list by output name; undefined when it belongs to the rows. */
+  readonly outputs: ReadonlyMap<string, QueryPart> | undefined;
+  /** Tables of which every column counts, whether named or not: a `*` stands over them. */
+  readonly wide: ReadonlySet<string> | 'all';
+}
+
+export interface ShapeContext {
+  readonly isAggregate: (functionName: string) => boolean;
+  /** True for functions that make several rows of one, and macros that hide one. */
+  readonly makesRows: (functionName: string) => boolean;
+}
+
+export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
+  const stars = findStars(query);
+  const items = new Map<string, QueryPart[]>();
+  const outputs = new Map<string, QueryPart>();
+  let isSplit = false;
+  let selects = 0;
+
+  const strip = (value: AstValue, place: 'top' | 'inner' | 'whole'): AstValue => {
+    if (Array.isArray(value)) return value.map((item: AstValue) => strip(item, place));
+    if (!isNode(value)) return value;
+    const type = textOf(value['type']);
+    if (type === 'SELECT_NODE') return stripSelect(value, place);
+    if (value['class'] === 'SUBQUERY' || type === 'SET_OPERATION_NODE' || type === 'RECURSIVE_CTE_NODE') {
+      // Columns meet by their place there, not by name.
+      return stripFields(value, () => 'whole');
+    }
+    // The names of a table in FROM: t(a, b) renames by place.
+    if (type === 'SUBQUERY' && textsOf(value['column_name_alias']).length > 0) return stripFields(value, () => 'whole');
+    return stripFields(value, () => place);
+  };
+  const stripFields = (
+    node: AstNode,
+    placeOf: (field: string) => 'top' | 'inner' | 'whole',
+    without?: string,
+  ): AstNode =>
+    Object.fromEntries(
+      Object.entries(node).flatMap(([field, inner]): [string, AstValue][] => {
+        if (field === without) return [];
+        return [[field, field === 'cte_map' ? stripCtes(inner) : strip(inner, placeOf(field))]];
+      }),
+    );
+  const stripCtes = (value: AstValue): AstValue => {
+    if (!isNode(value)) return value;
+    const map = nodesOf(value['map']).map((entry): AstNode => {
+      const renamed = textsOf(nodeOf(entry['value'])?.['aliases']).length > 0;
+      const place = renamed || stars.reachesInside ? 'whole' : 'inner';
+      return { ...entry, value: strip(entry['value'] ?? null, place) };
+    });
+    return { ...value, map };
+  };
+  const stripSelect = (node: AstNode, place: 'top' | 'inner' | 'whole'): AstNode => {
+    const below = stars.reachesInside ? 'whole' : 'inner';
+    const splits = place !== 'whole' && stars.tables !== 'all' && canSplit(node, context);
+    if (!splits) return stripFields(node, (field) => (field === 'from_table' ? below : 'whole'));
+    if (place === 'top') isSplit = true;
+    const select = (selects += 1);
+    const kept: AstValue[] = [];
+    for (const item of nodesOf(node['select_list'])) {
+      const name = nameOf(item);
+      if (name === undefined) {
+        kept.push(strip(item, 'whole'));
+        continue;
+      }
+      // Its name is no part of what it is: a column under another name is the same column.
+      const part = toPart({ ...item, alias: '' }, `${select}.${name}`);
+      items.set(name, [...(items.get(name) ?? []), part]);
+      if (place === 'top') outputs.set(name, part);
+    }
+    const rest = stripFields(node, (field) => (field === 'from_table' ? below : 'whole'), 'select_list');
+    // One row for all, or one for each: without GROUP BY an aggregate among the items decides.
+    const aggregated = nodesOf(node['select_list']).some((item) => callsAggregate(item, context));
+    return { ...rest, select_list: kept, split: true, aggregated };
+  };
+
+  const rows = toPart(strip(query, 'top'));
+  return { rows, items, outputs: isSplit ? outputs : undefined, wide: stars.tables };
+}
+
+/** Names, functions and hash of a piece of the tree. */
+export function toPart(value: AstValue, place = ''): QueryPart {
+  const names = new Set<string>();
+  const functions = new Set<string>();
+  for (const node of walk(value)) {
+    if (node['class'] === 'COLUMN_REF') for (const name of textsOf(node['column_names'])) names.add(name.toLowerCase());
+    for (const name of textsOf(node['using_columns'])) names.add(name.toLowerCase());
+    const called = textOf(node['function_name']);
+    if (called !== '') functions.add(called.toLowerCase());
+  }
+  return { place, hash: hashOf(canonicalQuery(value)), names, functions };
+}
+
+export function hashOf(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+}
+
+function nameOf(item: AstNode): string | undefined {
+  const alias = textOf(item['alias']).toLowerCase();
+  if (alias !== '') return alias;
+  return item['class'] === 'COLUMN_REF' ? textsOf(item['column_names']).at(-1)?.toLowerCase() : undefined;
+}
+
+/** True when each item of the select list decides its own column and nothing else. */
+function canSplit(node: AstNode, context: ShapeContext): boolean {
+  const items = nodesOf(node['select_list']);
+  const names = items.map(nameOf);
+  const modifiers = nodesOf(node['modifiers']);
+  return (
+    new Set(names).size === names.length &&
+    node['aggregate_handling'] !== 'FORCE_AGGREGATES' &&
+    !items.some((item) =>
+      [...walk(item)].some(
+        (part) => part['class'] === 'STAR' || context.makesRows(textOf(part['function_name']).toLowerCase()),
+      ),
+    ) &&
+    // An ordinal (order by 1, group by 1) or ALL means whatever stands in the list.
+    !nodesOf(node['group_expressions']).some((group) => group['class'] === 'CONSTANT') &&
+    !modifiers.some(
+      (modifier) =>
+        (textOf(modifier['type']) === 'DISTINCT_MODIFIER' && nodesOf(modifier['distinct_on_targets']).length === 0) ||
+        nodesOf(modifier['distinct_on_targets']).some((target) => target['class'] === 'CONSTANT') ||
+        nodesOf(modifier['orders']).some((order) => {
+          const by = textOf(nodeOf(order['expression'])?.['class']);
+          return by === 'CONSTANT' || by === 'STAR';
+        }),
+    )
+  );
+}
+
+function callsAggregate(item: AstNode, context: ShapeContext): boolean {
+  return [...walk(item)].some(
+    (part) => part['class'] === 'FUNCTION' && context.isAggregate(textOf(part['function_name']).toLowerCase()),
+  );
+}
+
+interface Stars {
+  /** Tables directly under a `*` or used as a whole row. */
+  readonly tables: ReadonlySet<string> | 'all';
+  /** A `*` stands over a CTE or a subquery: every item in there counts. */
+  readonly reachesInside: boolean;
+}
+
+const FROM_TYPES: ReadonlySet<string> = new Set([
+  'BASE_TABLE',
+  'JOIN',
+  'SUBQUERY',
+  'TABLE_FUNCTION',
+  'EXPRESSION_LIST',
+  'EMPTY',
+]);
+const QUERY_TYPES: ReadonlySet<string> = new Set(['SELECT_NODE', 'SET_OPERATION_NODE', 'RECURSIVE_CTE_NODE']);
+
+function findStars(query: AstNode): Stars {
+  const tables = new Set<string>();
+  const state = { all: false, inside: false };
+  const aliases = new Set<string>();
+  for (const node of walk(query)) {
+    const type = textOf(node['type']);
+    if (isFromNode(node)) {
+      if (!FROM_TYPES.has(type) || isNode(node['at_clause'])) state.all = true;
+      for (const name of [textOf(node['alias']), textOf(node['table_name'])]) {
+        if (name !== '') aliases.add(name.toLowerCase());
+      }
+    }
+    if (type === 'JOIN' && !['REGULAR', 'CROSS', 'ASOF'].includes(textOf(node['ref_type']))) state.all = true;
+    if (type.endsWith('_NODE') && !QUERY_TYPES.has(type)) state.all = true;
+    if (node['class'] === 'POSITIONAL_REFERENCE') state.all = true;
+  }
+  const visit = (value: AstValue, ctes: ReadonlySet<string>): void => {
+    if (Array.isArray(value)) for (const item of value as readonly AstValue[]) visit(item, ctes);
+    if (!isNode(value)) return;
+    let scope = ctes;
+    const map = nodesOf(nodeOf(value['cte_map'])?.['map']);
+    if (map.length > 0) scope = new Set([...ctes, ...map.map((entry) => textOf(entry['key']).toLowerCase())]);
+    if (textOf(value['type']) === 'SELECT_NODE' && hasStar(value, aliases)) {
+      for (const table of tablesIn(value['from_table'] ?? null)) {
+        const name = isCteReference(table, scope) ? undefined : tableNameOf(table);
+        if (textOf(table['type']) !== 'BASE_TABLE' || name === undefined) state.inside = true;
+        else tables.add(name);
+      }
+    }
+    // A table whose columns are renamed by place counts with all of them.
+    if (textOf(value['type']) === 'BASE_TABLE' && textsOf(value['column_name_alias']).length > 0) {
+      const name = isCteReference(value, scope) ? undefined : tableNameOf(value);
+      if (name === undefined) state.inside = true;
+      else tables.add(name);
+    }
+    for (const inner of Object.values(value)) visit(inner, scope);
+  };
+  visit(query, new Set());
+  return { tables: state.all ? 'all' : tables, reachesInside: state.inside };
+}
+
+function isFromNode(node: AstNode): boolean {
+  return node['class'] === undefined && 'alias' in node && ('sample' in node || 'join_type' in node);
+}
+
+/** A `*` of this SELECT itself, or a table's name used as a value: the whole row. A subquery's own are looked at in their turn. */
+function hasStar(node: AstNode, aliases: ReadonlySet<string>): boolean {
+  const seen = (value: AstValue): boolean => {
+    if (Array.isArray(value)) return (value as readonly AstValue[]).some(seen);
+    if (!isNode(value)) return false;
+    if (value['class'] === 'STAR') return true;
+    if (value['class'] === 'COLUMN_REF') return aliases.has(textsOf(value['column_names']).at(-1)?.toLowerCase() ?? '');
+    return Object.values(value).some(seen);
+  };
+  return (
+    conditionsIn(node['from_table'] ?? null).some(seen) ||
+    Object.entries(node).some(([field, inner]) => field !== 'from_table' && field !== 'cte_map' && seen(inner))
+  );
+}
+
+function conditionsIn(from: AstValue): readonly AstValue[] {
+  if (!isNode(from) || textOf(from['type']) !== 'JOIN') return [];
+  const sides = [from['left'] ?? null, from['right'] ?? null];
+  return [from['condition'] ?? null, ...sides.flatMap(conditionsIn)];
+}
+
+/** Base tables, and whatever else stands in a FROM clause, joins opened. */
+function tablesIn(from: AstValue): readonly AstNode[] {
+  if (!isNode(from)) return [];
+  if (textOf(from['type']) === 'JOIN') return [...tablesIn(from['left'] ?? null), ...tablesIn(from['right'] ?? null)];
+  return ['EMPTY', 'TABLE_FUNCTION', 'EXPRESSION_LIST'].includes(textOf(from['type'])) ? [] : [from];
+}
