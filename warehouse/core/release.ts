@@ -12,7 +12,7 @@ export type WarehousePaths = Readonly<Record<WarehouseFile, string>>;
 export interface ModelState {
   /** silver.x or gold.x */
   readonly name: string;
-  readonly materialized: 'view' | 'table' | 'incremental';
+  readonly materialized: 'view' | 'table' | 'incremental' | 'snapshot' | 'seed';
   /** Hash of the parsed query, header facts that matter, macros and upstream columns. */
   readonly fingerprint: string;
   /** Counts up each time the content changes; consumers compare it with what they consumed. */

@@ -41,7 +41,7 @@ const namedType = z.strictObject({ name: z.string(), type: z.string() });
 
 const modelState = z.strictObject({
   name: z.string(),
-  materialized: z.enum(['view', 'table', 'incremental']),
+  materialized: z.enum(['view', 'table', 'incremental', 'snapshot', 'seed']),
   fingerprint: z.string(),
   dataVersion: z.int().nonnegative(),
   consumed: z.record(z.string(), z.int().nonnegative()),

@@ -8,6 +8,8 @@ import {
   reportProblem,
 } from './bind.ts';
 import { checkHeader, checkTests } from './check-header.ts';
+import { checkSnapshot } from './check-snapshot.ts';
+import { checkWinner } from './check-winner.ts';
 import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
@@ -21,6 +23,7 @@ import { readModel } from './read-model.ts';
 import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
+import { withSnapshotColumns } from './snapshot-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
@@ -121,14 +124,14 @@ async function compileModels(
       continue;
     }
     const before = diagnostics.list.length;
-    await checkHeader(engine, entry, described.columns, diagnostics);
-    if (diagnostics.list.length > before && hasRepeats(described.columns)) continue;
-    await createModelTable(engine, model, described.columns);
-    columns.set(name, described.columns);
-    compiled.set(
-      name,
-      await compileModel(entry, described.columns, { engine, columns, macros, compiled, byName, neverNull }),
-    );
+    checkSnapshot(entry, described.columns, compiled, diagnostics);
+    const bound = withSnapshotColumns(model, described.columns);
+    await checkHeader(engine, entry, bound, diagnostics);
+    await checkWinner(engine, entry, described.columns, diagnostics);
+    if (diagnostics.list.length > before && hasRepeats(bound)) continue;
+    await createModelTable(engine, model, bound);
+    columns.set(name, bound);
+    compiled.set(name, await compileModel(entry, bound, { engine, columns, macros, compiled, byName, neverNull }));
   }
   for (const model of compiled.values()) {
     const entry = byName.get(model.name);

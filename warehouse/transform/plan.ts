@@ -1,6 +1,7 @@
 import type { AsOf, BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts';
 import type { ModelState, Release } from '../core/release.ts';
 import { bronzeVersions, decideModel } from './build/decide-model.ts';
+import { requireHistoryKept } from './kept-history.ts';
 import type { CompiledModel, CompiledProject, Layer, Materialization } from './model.ts';
 import { selectModels } from './select.ts';
 
@@ -15,6 +16,8 @@ export interface PlanOptions {
   readonly select?: readonly string[];
   /** Recompute every selected model. */
   readonly fullRefresh?: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: ReadonlySet<string>;
 }
 
 /** One input that a model has not consumed yet. */
@@ -53,10 +56,11 @@ export interface Plan {
   readonly selected: ReadonlySet<string>;
 }
 
-/** Errors: MODEL_SELECT_UNKNOWN. */
+/** Errors: MODEL_SELECT_UNKNOWN, SNAPSHOT_HISTORY. */
 export function planBuild(options: PlanOptions): Plan {
   const { project, previous, bronze, asOf, fullRefresh = false } = options;
   const selected = selectModels(project.models, options.select);
+  requireHistoryKept(project, previous, options.dropHistory);
   const states = new Map((previous?.models ?? []).map((state) => [state.name, state]));
   const tables = new Map(bronze.tables.map((table) => [`${table.source}.${table.table}`, table]));
   const versions = bronzeVersions(bronze);
@@ -72,6 +76,7 @@ export function planBuild(options: PlanOptions): Plan {
       knowsChanges: (input, consumed) => running.has(input) || isKnown(tables.get(tableOf(input)), consumed),
       asOf,
       fullRefresh,
+      ...(options.dropHistory && { dropHistory: options.dropHistory }),
     });
     const changes = changesOf(model, state, { versions, tables, running });
     const facts = { model: model.name, layer: model.layer, materialized: model.materialized, changes };

@@ -17,12 +17,14 @@ import {
 } from '../../core/release.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
+import { requireHistoryKept } from '../kept-history.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
 import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
 import { runModelTests, runSqlTest } from './run-tests.ts';
 import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
 
 /**
@@ -46,6 +48,8 @@ export interface BuildOptions {
   readonly selected?: ReadonlySet<string>;
   /** Recompute every selected model, whatever its ledger says. */
   readonly fullRefresh?: boolean;
+  /** Snapshots whose history may go: it is read again from bronze's log as far as that goes back. */
+  readonly dropHistory?: ReadonlySet<string>;
   readonly limits: BuildLimits;
   readonly log: Log;
   readonly onProgress: OnProgress;
@@ -78,6 +82,7 @@ const DEFAULT_TOUCHED_SHARE = 0.2;
 
 export async function openBuild(options: BuildOptions): Promise<Build> {
   const { project, paths, previous, bronze, asOf, limits, log, onProgress, signal } = options;
+  requireHistoryKept(project, previous, options.dropHistory);
   const db = await openEngine(options);
   const stopListening = interruptOnAbort(db, signal);
   const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
@@ -113,6 +118,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       knowsChanges: (input, consumed) => changes.knows(input, consumed),
       asOf,
       fullRefresh: options.fullRefresh ?? false,
+      ...(options.dropHistory && { dropHistory: options.dropHistory }),
     });
     onProgress({ stage: model.layer, item: model.name, state: 'started' });
     const step = selected ? await carryOut(model, state, decision) : keep(state, 'not selected', decision.why);
@@ -131,6 +137,11 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     decision: Decision,
   ): Promise<Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'>> {
     const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare };
+    if (model.materialized === 'snapshot' && decision.kind !== 'unchanged') {
+      const isKept = state?.materialized === 'snapshot' && decision.kind === 'refresh';
+      const result = await writeSnapshot({ ...facts, project, bronze, asOf, state: isKept ? state : undefined });
+      return report(model, state, result, isKept ? 'refreshed' : 'rebuilt', decision.why);
+    }
     switch (decision.kind) {
       case 'unchanged':
         if (state !== undefined) remember(model, state, undefined);
