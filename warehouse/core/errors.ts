@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   MODEL_CYCLE: { exit: 2, status: 500 },
   MODEL_LINT: { exit: 2, status: 500 },
   MODEL_SELECT_UNKNOWN: { exit: 2, status: 400 },
+  SEED_INVALID: { exit: 2, status: 500 },
   SNAPSHOT_HISTORY: { exit: 2, status: 500 },
   SNAPSHOT_TIME_INVALID: { exit: 4, status: 500 },
   KEY_NOT_UNIQUE: { exit: 4, status: 500 },

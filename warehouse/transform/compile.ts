@@ -23,6 +23,7 @@ import { readModel } from './read-model.ts';
 import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
+import { compileSeeds, seedTexts } from './seeds/compile-seeds.ts';
 import { withSnapshotColumns } from './snapshot-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
@@ -39,7 +40,11 @@ export interface CompileOptions {
 
 /** Errors: every problem of the project at once, as one SluiceError with the code of the first (MODEL_*). */
 export async function compileProject({ files, bronzeTables }: CompileOptions): Promise<CompiledProject> {
-  const texts = new Map([...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text]));
+  const { seeds: seedFiles = [] } = files;
+  const texts = new Map([
+    ...[...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text] as const),
+    ...seedTexts(seedFiles),
+  ]);
   const diagnostics = createDiagnostics((file) => texts.get(file));
   const engine = await openSqlEngine();
   try {
@@ -49,9 +54,10 @@ export async function compileProject({ files, bronzeTables }: CompileOptions): P
     reportDuplicates(parsed, diagnostics);
     // A model that does not parse is still a table of that name: those who read it are not wrong.
     const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
-    const tables = new Set([...bronze.columns.keys(), ...named]);
+    const seeds = await compileSeeds(engine, seedFiles, new Set(named), diagnostics);
+    const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
     for (const model of parsed) reportUnknownTables(model, tables, diagnostics);
-    const models = await compileModels(engine, parsed, bronze, macros, diagnostics);
+    const models = await compileModels(engine, parsed, seeds, bronze, macros, diagnostics);
     const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
     diagnostics.throwIfAny();
     return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
@@ -97,6 +103,7 @@ function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnosti
 async function compileModels(
   engine: SqlEngine,
   parsed: readonly ParsedModel[],
+  seeds: readonly CompiledModel[],
   { columns: bronze, neverNull }: BronzeNames,
   macros: LoadedMacros,
   diagnostics: Diagnostics,
@@ -106,6 +113,11 @@ async function compileModels(
   for (const cycle of graph.cycles) reportCycle(cycle, byName, diagnostics);
   const columns = new Map(bronze);
   const compiled = new Map<string, CompiledModel>();
+  for (const seed of seeds) {
+    await createModelTable(engine, seed, seed.boundColumns);
+    columns.set(seed.name, seed.boundColumns);
+    compiled.set(seed.name, seed);
+  }
   for (const name of graph.order) {
     const entry = byName.get(name);
     // A model below a broken one is not bound: its errors would only repeat the first.
@@ -134,8 +146,7 @@ async function compileModels(
     compiled.set(name, await compileModel(entry, bound, { engine, columns, macros, compiled, byName, neverNull }));
   }
   for (const model of compiled.values()) {
-    const entry = byName.get(model.name);
-    if (entry !== undefined) await checkTests(engine, entry, model.boundColumns, columns, diagnostics);
+    await checkTests(engine, byName.get(model.name) ?? { model }, model.boundColumns, columns, diagnostics);
   }
   return [...compiled.values()];
 }

@@ -128,7 +128,11 @@ function toDataset(
 }
 
 /** Declared tests in order, and the key's own uniqueness, which a key promises without saying. */
-function readTests(model: string, header: Header<ModelHeader>, key: readonly string[]): readonly ModelTest[] {
+export function readTests(
+  model: string,
+  header: Header<Pick<ModelHeader, 'columns' | 'tests'>>,
+  key: readonly string[],
+): readonly ModelTest[] {
   const { columns = {}, tests = [] } = header.value;
   const list = [
     ...Object.entries(columns).flatMap(([column, facts]) =>

@@ -20,11 +20,11 @@ export const hour = (commit: number): string => new Date(Date.UTC(2026, 0, 1, co
 export interface World {
   readonly dir: string;
   readonly lake: TestLake;
-  run(options?: Partial<BuildRequest>): Promise<BuildRun>;
-  compile(files: Readonly<Record<string, string>>): Promise<CompiledProject>;
+  readonly run: (options?: Partial<BuildRequest>) => Promise<BuildRun>;
+  readonly compile: (files: Readonly<Record<string, string>>) => Promise<CompiledProject>;
   /** Another warehouse over the same lake, with nothing in it. */
-  another(name: string): World;
-  rows(sql: string): Promise<unknown[]>;
+  readonly another: (name: string) => World;
+  readonly rows: (sql: string) => Promise<unknown[]>;
 }
 
 export async function openWorld(

@@ -86,6 +86,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
   const db = await openEngine(options);
   const stopListening = interruptOnAbort(db, signal);
   const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
+  // A seed hands on its changed rows however many they are: it is small, and those who read it may not be.
+  const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? Infinity : maxTouchedShare);
   const changes = createChangedRows(db, project, bronze);
   const relations = await readRelations(db);
   // Content written by this build gets the number its release will have: never used before, also after a rollback or a model's return.
@@ -136,7 +138,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     state: ModelState | undefined,
     decision: Decision,
   ): Promise<Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'>> {
-    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare };
+    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare: shareOf(model) };
     if (model.materialized === 'snapshot' && decision.kind !== 'unchanged') {
       const isKept = state?.materialized === 'snapshot' && decision.kind === 'refresh';
       const result = await writeSnapshot({ ...facts, project, bronze, asOf, state: isKept ? state : undefined });

@@ -33,7 +33,8 @@ export function decideModel(facts: DecisionFacts): Decision {
     return { kind: remake, why: `was ${withArticle(state.materialized)}, is ${withArticle(model.materialized)} now` };
   }
   if (model.materialized === 'snapshot') return decideSnapshot(facts, state);
-  if (state.fingerprint !== model.fingerprint) return { kind: remake, why: 'its definition changed' };
+  if (state.fingerprint !== model.fingerprint)
+    return { kind: remake, why: `its ${model.materialized === 'seed' ? 'file' : 'definition'} changed` };
   // A silver view asks the run's own as_of() whenever it is read; in gold the date is part of the file.
   const keepsDate = model.reachesAsOf && !(model.materialized === 'view' && model.layer === 'silver');
   if (keepsDate && state.asOf !== asOf) {
