@@ -28,10 +28,17 @@ export function assertTestsPassed(results: readonly TestResult[]): void {
     'TESTS_FAILED',
     `${failed.length === 1 ? '1 test' : `${failed.length} tests`} failed, nothing was published: ${names.join(', ')}${more}.`,
     {
-      remedy: 'Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.',
+      remedy: `Look at the sample rows, mend the data or the model, and run again; the last release stands as it was.${keyRemedy(failed)}`,
       details: { tests: failed },
     },
   );
+}
+
+/** A key's own test fails where a SELECT gives several rows of one key. */
+function keyRemedy(failed: readonly TestResult[]): string {
+  const twice = failed.find(({ name, sample }) => /\.unique\(/.test(name) && sample.length > 0);
+  if (twice === undefined) return '';
+  return ` ${twice.model} gives several rows of one key: widen \`key\`, or declare which row is kept, e.g. \`winner: updated_at desc, id\`.`;
 }
 
 export function firstLine(error: unknown): string {

@@ -50,9 +50,9 @@ export async function keepWinners(
 const NO_WINNER =
   'Let the SELECT give one row per key, widen `key`, or declare which row is kept: `winner: updated_at desc, id`.';
 
-/** Rows of the first keys, whole and as text. */
+/** Rows of the first keys, whole and as text, the key's columns first. */
 function shownSql(rows: string, key: string): string {
-  return `select columns(*)::varchar from (select * exclude (${ROW}) from (${rows}) order by ${key}, all limit ${SHOWN_ROWS})`;
+  return `select columns(*)::varchar from (select ${key}, * exclude (${ROW}, ${key}) from (${rows}) order by all limit ${SHOWN_ROWS})`;
 }
 
 function notUnique(

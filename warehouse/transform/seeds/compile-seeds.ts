@@ -222,7 +222,11 @@ async function castValues(
     if (column.type === 'VARCHAR' || shaped.length === 0) continue;
     const fits = async (list: readonly CsvField[]): Promise<boolean> => {
       const values = list.map(({ text }) => quoteLiteral(text)).join(', ');
-      return (await engine.attempt(`select cast(unnest([${values}]) as ${column.type})`, 0)) === undefined;
+      const cast = `select cast(unnest([${values}]) as ${column.type}) as v`;
+      // DuckDB casts 1e999 to infinity without a word.
+      const isReal = column.type === 'DOUBLE' || column.type === 'FLOAT';
+      const sql = isReal ? `select if(isfinite(v), 0, error('not finite')) from (${cast})` : cast;
+      return (await engine.attempt(sql, 0)) === undefined;
     };
     if (await fits(shaped)) continue;
     for (const field of shaped) if (!(await fits([field]))) report(field, column, form);
