@@ -99,7 +99,13 @@ export function openBronze({
         tables.push(aside.length === 0 ? known : { ...known, aside });
       }
     }
-    return { tables, commits: Object.fromEntries(histories.map((history) => [history.source, history.number])) };
+    return {
+      tables,
+      commits: Object.fromEntries(histories.map((history) => [history.source, history.number])),
+      readAt: Object.fromEntries(
+        histories.flatMap(({ source, snapshot }) => (snapshot === null ? [] : [[source, snapshot.at]])),
+      ),
+    };
   };
 
   return {

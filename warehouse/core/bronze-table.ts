@@ -61,6 +61,8 @@ export interface BronzeSnapshot {
   readonly tables: readonly BronzeTable[];
   /** Number of the last commit per source. */
   readonly commits: Readonly<Record<string, number>>;
+  /** When each source was read for its last commit, by the source's own clock; ISO, UTC. */
+  readonly readAt?: Readonly<Record<string, string>>;
 }
 
 /** The logical date of a run; rows dated later are invisible to models that ask. */

@@ -19,7 +19,7 @@ export interface StoredShape {
 export interface ModelState {
   /** silver.x or gold.x */
   readonly name: string;
-  readonly materialized: 'view' | 'table' | 'incremental';
+  readonly materialized: 'view' | 'table' | 'incremental' | 'snapshot' | 'seed';
   /** Hash of the parsed query, header facts that matter, macros and upstream columns. */
   readonly fingerprint: string;
   /** Absent in releases that knew nothing of it: then every column may have changed. */

@@ -52,7 +52,7 @@ const namedType = z.strictObject({ name: z.string(), type: z.string() });
 
 const modelState = z.strictObject({
   name: z.string(),
-  materialized: z.enum(['view', 'table', 'incremental']),
+  materialized: z.enum(['view', 'table', 'incremental', 'snapshot', 'seed']),
   fingerprint: z.string(),
   shape: z
     .strictObject({ own: z.string(), rows: z.string(), columns: z.record(z.string(), z.string()) })

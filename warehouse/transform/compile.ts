@@ -8,6 +8,8 @@ import {
   reportProblem,
 } from './bind.ts';
 import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
+import { checkSnapshot } from './check-snapshot.ts';
+import { checkWinner } from './check-winner.ts';
 import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel, headerFacts } from './fingerprint.ts';
@@ -21,6 +23,8 @@ import { type LoadedMacros, loadMacros } from './read-macros.ts';
 import { readModel } from './read-model.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
+import { compileSeeds, seedTexts } from './seeds/compile-seeds.ts';
+import { withSnapshotColumns } from './snapshot-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
@@ -42,7 +46,11 @@ export interface CompileOptions {
 
 /** Errors: every problem of the project at once, as one SluiceError with the code of the first (MODEL_*). */
 export async function compileProject({ files, bronzeTables, needsRule }: CompileOptions): Promise<CompiledProject> {
-  const texts = new Map([...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text]));
+  const { seeds: seedFiles = [] } = files;
+  const texts = new Map([
+    ...[...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text] as const),
+    ...seedTexts(seedFiles),
+  ]);
   const diagnostics = createDiagnostics((file) => texts.get(file));
   const engine = await openSqlEngine();
   try {
@@ -50,13 +58,14 @@ export async function compileProject({ files, bronzeTables, needsRule }: Compile
     const macros = await loadMacros(engine, files.macros, diagnostics);
     // A model that does not parse is still a table of that name: those who read it are not wrong.
     const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
-    const tables = new Set([...bronze.columns.keys(), ...named]);
+    const seeds = await compileSeeds(engine, seedFiles, new Set(named), diagnostics);
+    const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
     const parsed = await parseModels(engine, files, tables, diagnostics);
     reportDuplicates(
       parsed.map(({ entry }) => entry),
       diagnostics,
     );
-    const models = await compileModels(engine, parsed, bronze, macros, needsRule ?? (() => true), diagnostics);
+    const models = await compileModels(engine, parsed, seeds, bronze, macros, needsRule ?? (() => true), diagnostics);
     const sqlTests = await compileSqlTests(engine, files.tests, tables, new Set(macros.bodies.keys()), diagnostics);
     diagnostics.throwIfAny();
     return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
@@ -124,6 +133,7 @@ function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnosti
 async function compileModels(
   engine: SqlEngine,
   candidates: readonly Candidate[],
+  seeds: readonly CompiledModel[],
   { columns: bronze, neverNull }: BronzeNames,
   macros: LoadedMacros,
   needsRule: NonNullable<CompileOptions['needsRule']>,
@@ -136,6 +146,14 @@ async function compileModels(
   const columns = new Map(bronze);
   const compiled = new Map<string, CompiledModel>();
   const context: RefreshContext = { engine, columns, macros, compiled, byName, neverNull };
+  await createModelTables(
+    engine,
+    seeds.map((seed) => ({ model: seed, columns: seed.boundColumns })),
+  );
+  for (const seed of seeds) {
+    columns.set(seed.name, seed.boundColumns);
+    compiled.set(seed.name, seed);
+  }
   for (const level of graph.levels) {
     const entries = level.flatMap((name): ParsedModel[] => {
       const candidate = candidateOf.get(name);
@@ -146,7 +164,7 @@ async function compileModels(
       // A file it would read is refused by the lint with a better word than DuckDB's.
       return candidate.readsElsewhere ? [] : [candidate.entry];
     });
-    const bound = await bindModels(engine, entries, diagnostics);
+    const bound = await bindModels(engine, entries, compiled, diagnostics);
     for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
     for (const { entry, boundColumns } of bound) {
       compiled.set(entry.model.name, await compileModel(entry, boundColumns, needsRule, context));
@@ -164,6 +182,7 @@ interface BoundModel {
 async function bindModels(
   engine: SqlEngine,
   entries: readonly ParsedModel[],
+  compiled: ReadonlyMap<string, CompiledModel>,
   diagnostics: Diagnostics,
 ): Promise<BoundModel[]> {
   const described = await engine.describeAll(entries.map(({ model }) => model.sql));
@@ -175,8 +194,11 @@ async function bindModels(
       reportProblem(answer, entry.model, engine, diagnostics);
       continue;
     }
-    await checkHeader(engine, entry, answer.columns, diagnostics);
-    if (!hasRepeats(answer.columns)) bound.push({ entry, boundColumns: answer.columns });
+    checkSnapshot(entry, answer.columns, compiled, diagnostics);
+    const boundColumns = withSnapshotColumns(entry.model, answer.columns);
+    await checkHeader(engine, entry, boundColumns, diagnostics);
+    await checkWinner(engine, entry, answer.columns, diagnostics);
+    if (!hasRepeats(boundColumns)) bound.push({ entry, boundColumns });
   }
   await createModelTables(
     engine,
@@ -206,8 +228,7 @@ async function checkAllTests(
   const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
   const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
   for (const model of models) {
-    const entry = byName.get(model.name);
-    if (entry !== undefined) await checkTests(asked, entry, model.boundColumns, columns, diagnostics);
+    await checkTests(asked, byName.get(model.name) ?? { model }, model.boundColumns, columns, diagnostics);
   }
   return models.map((model) => ({
     ...model,

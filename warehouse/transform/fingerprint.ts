@@ -32,6 +32,9 @@ export function headerFacts(model: Model) {
     materialized: model.materialized,
     key: model.key,
     by: model.incrementalBy,
+    // Absent where not declared, so that every other model keeps the fingerprint it has.
+    ...(model.winner === undefined ? {} : { winner: model.winner }),
+    ...(model.snapshot === undefined ? {} : { snapshot: model.snapshot }),
     types: model.columns.flatMap(({ name, type }) => (type === undefined ? [] : [[name, type]])),
     asOf: model.asOf ?? null,
   };

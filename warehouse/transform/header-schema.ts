@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { DATASET_GROUPS } from '../core/dataset.ts';
-import { MATERIALIZATIONS } from './model.ts';
+import { HARD_DELETES, MATERIALIZATIONS } from './model.ts';
 import { COLUMN_TEST_WORDS, describeUnknownTest, MODEL_TEST_WORDS, parseAge, parseThreshold } from './test-words.ts';
 
 /** What a model's YAML header may say. Strict: an unknown word is an error at its place. */
@@ -65,11 +65,30 @@ const modelTest = z.union(
   { error: ({ input }) => describeUnknownTest(input, MODEL_TEST_WORDS) },
 );
 
+const snapshotCommon = {
+  hard_deletes: z.enum(HARD_DELETES).optional(),
+  open_end: z
+    .string()
+    .regex(/^\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?$/, 'is a date or an instant in UTC, e.g. 9999-12-31')
+    .optional(),
+};
+
 export const headerSchema = z.strictObject({
   description: text,
   materialized: z.enum(MATERIALIZATIONS).optional(),
   key: unrepeated.optional(),
+  winner: text.optional(),
   incremental: z.strictObject({ by: unrepeated }).optional(),
+  snapshot: z
+    .discriminatedUnion('strategy', [
+      z.strictObject({ strategy: z.literal('timestamp'), updated_at: name, ...snapshotCommon }),
+      z.strictObject({
+        strategy: z.literal('check'),
+        columns: z.union([z.literal('all'), unrepeated]),
+        ...snapshotCommon,
+      }),
+    ])
+    .optional(),
   columns: z
     .record(
       name,

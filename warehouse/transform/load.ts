@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SluiceError } from '../core/errors.ts';
 import { LAYERS, type Layer } from './model.ts';
+import { loadSeeds, type SeedFile } from './seeds/load-seeds.ts';
 
 /** A project's SQL files as text: all the compiler reads from disk. */
 
@@ -23,9 +24,11 @@ export interface ProjectFiles {
   readonly macros: readonly ProjectFile[];
   /** sql/tests/**: one SELECT each, whose rows are failures. */
   readonly tests: readonly ProjectFile[];
+  /** sql/seeds/**: rows that belong to the project. */
+  readonly seeds?: readonly SeedFile[];
 }
 
-/** Reads sql/{silver,gold,macros,tests} of a project folder, in the order of their paths. Errors: PROJECT_NOT_FOUND. */
+/** Reads sql/{silver,gold,macros,tests,seeds} of a project folder, in the order of their paths. Errors: PROJECT_NOT_FOUND. */
 export async function loadProject(dir: string): Promise<ProjectFiles> {
   const paths = await listSql(dir);
   const read = async (prefix: string): Promise<ProjectFile[]> =>
@@ -39,6 +42,7 @@ export async function loadProject(dir: string): Promise<ProjectFiles> {
     models: layers.flatMap(({ layer, files }) => files.map((file) => toModelFile(file, layer))),
     macros: await read('sql/macros/'),
     tests: await read('sql/tests/'),
+    seeds: await loadSeeds(dir),
   };
 }
 

@@ -7,8 +7,24 @@ import type { SourceLocation } from './source-location.ts';
 export const LAYERS = ['silver', 'gold'] as const;
 export type Layer = (typeof LAYERS)[number];
 
-export const MATERIALIZATIONS = ['view', 'table', 'incremental'] as const;
-export type Materialization = (typeof MATERIALIZATIONS)[number];
+/** What a header may ask for. */
+export const MATERIALIZATIONS = ['view', 'table', 'incremental', 'snapshot'] as const;
+/** A seed is a table whose rows stand in a CSV file of the project. */
+export type Materialization = (typeof MATERIALIZATIONS)[number] | 'seed';
+
+export const HARD_DELETES = ['close', 'ignore', 'new_record'] as const;
+
+/** How a snapshot tells a new version of a row from the one it has. */
+export interface SnapshotRule {
+  /** What identifies a row of the SELECT. The model's own key is this and valid_from. */
+  readonly key: readonly string[];
+  readonly change:
+    | { readonly kind: 'timestamp'; readonly updatedAt: string }
+    | { readonly kind: 'check'; readonly columns: readonly string[] | 'all' };
+  readonly hardDeletes: (typeof HARD_DELETES)[number];
+  /** valid_to of current versions; NULL when absent. */
+  readonly openEnd?: string;
+}
 
 export type Severity = 'error' | 'warn';
 
@@ -71,6 +87,10 @@ export interface Model {
   readonly description: string;
   readonly materialized: Materialization;
   readonly key: readonly string[];
+  /** Terms of ORDER BY that decide which of several result rows of one key is kept; absent: several rows of one key stop the run. */
+  readonly winner?: string;
+  /** snapshot only. */
+  readonly snapshot?: SnapshotRule;
   /** incremental only: the columns whose touched values are recomputed; the key when not given. */
   readonly incrementalBy: readonly string[];
   readonly columns: readonly ModelColumn[];

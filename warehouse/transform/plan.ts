@@ -2,6 +2,7 @@ import type { AsOf, BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts'
 import { SluiceError } from '../core/errors.ts';
 import type { ModelState, Release } from '../core/release.ts';
 import { bronzeVersions, decideModel } from './build/decide-model.ts';
+import { requireHistoryKept } from './kept-history.ts';
 import type { CompiledModel, CompiledProject, Layer, Materialization } from './model.ts';
 import { type ColumnChange, changeOf, UNCHANGED } from './plan/column-changes.ts';
 import { type PlanFacts, planFacts, planId } from './plan/plan-facts.ts';
@@ -21,6 +22,8 @@ export interface PlanOptions {
   readonly exclude?: readonly string[];
   /** Recompute every selected model. */
   readonly fullRefresh?: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: ReadonlySet<string>;
 }
 
 /** One input that a model has not consumed yet. */
@@ -75,9 +78,10 @@ export interface Plan {
   readonly spared: readonly string[];
 }
 
-/** Errors: MODEL_SELECT_UNKNOWN, MODEL_SELECT_INCOMPLETE. */
+/** Errors: MODEL_SELECT_UNKNOWN, MODEL_SELECT_INCOMPLETE, SNAPSHOT_HISTORY. */
 export function planBuild(options: PlanOptions): Plan {
   const { project, previous, bronze, asOf, fullRefresh = false } = options;
+  requireHistoryKept(project, previous, options.dropHistory);
   const states = new Map((previous?.models ?? []).map((state) => [state.name, state]));
   const selected = selectModels(project.models, options.select, {
     ...(options.exclude && { exclude: options.exclude }),
@@ -106,6 +110,7 @@ export function planBuild(options: PlanOptions): Plan {
       knowsChanges: (input, consumed) => running.has(input) || isKnown(tables.get(tableOf(input)), consumed),
       asOf,
       fullRefresh,
+      ...(options.dropHistory && { dropHistory: options.dropHistory }),
     });
     const changes = changesOf(model, state, { versions, tables, running });
     const definition = definitions.get(model.name) ?? UNCHANGED;

@@ -9,6 +9,7 @@ import {
 } from './header-schema.ts';
 import type { ModelFile } from './load.ts';
 import type { Model, ModelColumn, ModelTest, Severity } from './model.ts';
+import { toSnapshotRule, VALID_FROM } from './snapshot-rule.ts';
 import type { SourceLocation } from './source-location.ts';
 import { locate } from './source-text.ts';
 import { parseAge, parseThreshold } from './test-words.ts';
@@ -30,7 +31,8 @@ export function readModel(file: ModelFile, diagnostics: Diagnostics): ReadModel 
   if (header === undefined) return undefined;
   const { value } = header;
   const name = `${file.layer}.${file.table}`;
-  const key = value.key ?? [];
+  const snapshot = toSnapshotRule(value);
+  const key = snapshot === undefined ? (value.key ?? []) : [...snapshot.key, VALID_FROM];
   const owner = toOwner(value.owner);
   const dataset = toDataset(file, header, key, owner);
   const asOf = toAsOf(value.as_of);
@@ -43,6 +45,8 @@ export function readModel(file: ModelFile, diagnostics: Diagnostics): ReadModel 
     description: value.description,
     materialized: value.materialized ?? (file.layer === 'silver' ? 'view' : 'table'),
     key,
+    ...(value.winner === undefined ? {} : { winner: value.winner }),
+    ...(snapshot === undefined ? {} : { snapshot }),
     incrementalBy: value.materialized === 'incremental' ? (value.incremental?.by ?? key) : [],
     columns: Object.entries(value.columns ?? {}).map(
       ([column, facts]): ModelColumn => ({
@@ -125,7 +129,11 @@ function toDataset(
 }
 
 /** Declared tests in order, and the key's own uniqueness, which a key promises without saying. */
-function readTests(model: string, header: Header<ModelHeader>, key: readonly string[]): readonly ModelTest[] {
+export function readTests(
+  model: string,
+  header: Header<Pick<ModelHeader, 'columns' | 'tests'>>,
+  key: readonly string[],
+): readonly ModelTest[] {
   const { columns = {}, tests = [] } = header.value;
   const list = [
     ...Object.entries(columns).flatMap(([column, facts]) =>

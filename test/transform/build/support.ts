@@ -52,7 +52,12 @@ export interface TableSpec {
   readonly columns: Readonly<Record<string, string>>;
 }
 
-export function createTestLake(dir: string, tables: Readonly<Record<string, TableSpec>>): TestLake {
+export function createTestLake(
+  dir: string,
+  tables: Readonly<Record<string, TableSpec>>,
+  /** When the source was read for a commit. */
+  instantOf: (commit: number) => string = () => '2026-01-01 00:00:00+00',
+): TestLake {
   let number = 0;
   const state = new Map<string, BronzeTable>(
     Object.entries(tables).map(([table, spec]) => {
@@ -67,7 +72,7 @@ export function createTestLake(dir: string, tables: Readonly<Record<string, Tabl
     assert.ok(table !== undefined, name);
     const path = join(dir, 'bronze', 'app', name, String(commit), '0.parquet');
     await mkdir(dirname(path), { recursive: true });
-    await writeParquet(path, table, commit, changes);
+    await writeParquet(path, table, commit, changes, instantOf(commit));
     const file = { commit, path, rows: changes.length };
     state.set(name, {
       ...table,
@@ -97,7 +102,7 @@ export function createTestLake(dir: string, tables: Readonly<Record<string, Tabl
       const contract = { ...table.contract, columns: [...table.contract.columns, columnOf(column, type)] };
       state.set(name, { ...table, contract });
     },
-    snapshot: () => ({ tables: [...state.values()], commits: { app: number } }),
+    snapshot: () => ({ tables: [...state.values()], commits: { app: number }, readAt: { app: instantOf(number) } }),
   };
 }
 
@@ -110,6 +115,7 @@ async function writeParquet(
   table: BronzeTable,
   commit: number,
   changes: readonly Change[],
+  instant: string,
 ): Promise<void> {
   const db = await openDuckDb({ threads: 1 });
   try {
@@ -120,7 +126,7 @@ async function writeParquet(
         const value = row[name] ?? null;
         return value === null ? `null::${duckdbType}` : `${quoteLiteral(String(value))}::${duckdbType}`;
       });
-      return `(${[...values, quoteLiteral(op), `${firstSeqOf(commit) + BigInt(i)}::bigint`, "timestamptz '2026-01-01 00:00:00+00'"].join(', ')})`;
+      return `(${[...values, quoteLiteral(op), `${firstSeqOf(commit) + BigInt(i)}::bigint`, `timestamptz ${quoteLiteral(instant)}`].join(', ')})`;
     });
     const list = [...names, '_op', '_seq', '_extracted_at'].join(', ');
     await db.run(

@@ -31,7 +31,7 @@ export function assertTestsPassed(results: readonly TestResult[]): void {
     'TESTS_FAILED',
     `${failed.length === 1 ? '1 test' : `${failed.length} tests`} failed, nothing was published: ${names.join(', ')}${more}.`,
     {
-      remedy: `${kept === undefined ? 'Look at the sample rows' : `The failing rows are kept in ${dirname(kept.path)}`}, mend the data or the model, and run again; the last release stands as it was.`,
+      remedy: `${kept === undefined ? 'Look at the sample rows' : `The failing rows are kept in ${dirname(kept.path)}`}, mend the data or the model, and run again; the last release stands as it was.${keyRemedy(failed)}`,
       details: { tests: failed },
     },
   );
@@ -47,6 +47,13 @@ function describeFailure({ status, failures, sample, key }: TestResult): string 
 }
 
 const SHOWN_KEYS = 3;
+
+/** A key's own test fails where a SELECT gives several rows of one key. */
+function keyRemedy(failed: readonly TestResult[]): string {
+  const twice = failed.find(({ name, sample }) => /\.unique\(/.test(name) && sample.length > 0);
+  if (twice === undefined) return '';
+  return ` ${twice.model} gives several rows of one key: widen \`key\`, or declare which row is kept, e.g. \`winner: updated_at desc, id\`.`;
+}
 
 export function firstLine(error: unknown): string {
   return messageOf(error).split('\n')[0] ?? '';

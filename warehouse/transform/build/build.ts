@@ -15,6 +15,7 @@ import {
   type WarehouseFile,
   type WarehousePaths,
 } from '../../core/release.ts';
+import { requireHistoryKept } from '../kept-history.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
 import { storedShape } from '../plan/model-shape.ts';
@@ -26,6 +27,7 @@ import { runModelTests, runSqlTest } from './run-tests.ts';
 import { createTestHistory } from './test-scope.ts';
 import { createTouchedKeys } from './touched-keys.ts';
 import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
+import { writeSnapshot } from './write-snapshot.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
 
 /**
@@ -53,6 +55,8 @@ export interface BuildOptions {
   readonly failuresDir?: string;
   /** Recompute every selected model, whatever its ledger says. */
   readonly fullRefresh?: boolean;
+  /** Snapshots whose history may go: it is read again from bronze's log as far as that goes back. */
+  readonly dropHistory?: ReadonlySet<string>;
   readonly limits: BuildLimits;
   readonly log: Log;
   readonly onProgress: OnProgress;
@@ -87,9 +91,12 @@ const DEFAULT_TOUCHED_SHARE = 0.2;
 
 export async function openBuild(options: BuildOptions): Promise<Build> {
   const { project, paths, previous, bronze, asOf, limits, log, onProgress, signal } = options;
+  requireHistoryKept(project, previous, options.dropHistory);
   const db = await openEngine(options);
   const stopListening = interruptOnAbort(db, signal);
   const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
+  // A seed hands on its changed rows however many they are: it is small, and those who read it may not be.
+  const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? Infinity : maxTouchedShare);
   const changes = createChangedRows(db, project, bronze);
   const touchedKeys = createTouchedKeys(db, project, bronze);
   const relations = await readRelations(db);
@@ -123,6 +130,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       knowsChanges: (input, consumed) => changes.knows(input, consumed),
       asOf,
       fullRefresh: options.fullRefresh ?? false,
+      ...(options.dropHistory && { dropHistory: options.dropHistory }),
     });
     onProgress({ stage: model.layer, item: model.name, state: 'started' });
     const step = selected ? await carryOut(model, state, decision) : keep(state, 'not selected', decision.why);
@@ -140,7 +148,12 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     state: ModelState | undefined,
     decision: Decision,
   ): Promise<Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'>> {
-    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare };
+    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare: shareOf(model) };
+    if (model.materialized === 'snapshot' && decision.kind !== 'unchanged') {
+      const isKept = state?.materialized === 'snapshot' && decision.kind === 'refresh';
+      const result = await writeSnapshot({ ...facts, project, bronze, asOf, state: isKept ? state : undefined });
+      return report(model, state, result, isKept ? 'refreshed' : 'rebuilt', decision.why);
+    }
     switch (decision.kind) {
       case 'unchanged':
         if (state !== undefined) remember(model, state, undefined);

@@ -1,6 +1,7 @@
 import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
 import type { ModelState } from '../../core/release.ts';
 import type { CompiledModel } from '../model.ts';
+import { decideSnapshot } from './decide-snapshot.ts';
 
 /** What a model needs, from its ledger and the versions of its inputs. Pure, so that the plan and the build cannot disagree. */
 
@@ -20,6 +21,8 @@ export interface DecisionFacts {
   readonly knowsChanges: (input: string, consumed: number) => boolean;
   readonly asOf: AsOf;
   readonly fullRefresh: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: ReadonlySet<string>;
 }
 
 export function decideModel(facts: DecisionFacts): Decision {
@@ -29,7 +32,9 @@ export function decideModel(facts: DecisionFacts): Decision {
   if (state.materialized !== model.materialized) {
     return { kind: remake, why: `was ${withArticle(state.materialized)}, is ${withArticle(model.materialized)} now` };
   }
-  if (state.fingerprint !== model.fingerprint) return { kind: remake, why: 'its definition changed' };
+  if (model.materialized === 'snapshot') return decideSnapshot(facts, state);
+  if (state.fingerprint !== model.fingerprint)
+    return { kind: remake, why: `its ${model.materialized === 'seed' ? 'file' : 'definition'} changed` };
   // A silver view asks the run's own as_of() whenever it is read; in gold the date is part of the file.
   const keepsDate = model.reachesAsOf && !(model.materialized === 'view' && model.layer === 'silver');
   if (keepsDate && state.asOf !== asOf) {

@@ -2,6 +2,7 @@ import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
+import { keepWinners } from './one-row-per-key.ts';
 import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
 import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
@@ -60,11 +61,13 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
     await inTransaction(db, async () => {
       if (relation !== undefined) await db.run(`drop view ${path}`);
       await db.run(`create table ${path} as ${model.sql}`);
+      if (model.winner !== undefined) await keepWinners(db, path, model, model.key);
     });
     return describeRewritten(facts);
   }
   try {
     await db.run(`create or replace temp table ${NEXT} as ${model.sql}`);
+    if (model.winner !== undefined) await keepWinners(db, NEXT, model, model.key);
     const columns = await describeQuery(db, `select * from ${NEXT}`);
     if (!sameColumns(columns, relation.columns)) {
       await db.run(`create or replace table ${path} as select * from ${NEXT}`);
@@ -151,6 +154,7 @@ export async function refreshTable(
     await db.run(
       `create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${inQuery}`,
     );
+    if (model.winner !== undefined) await keepWinners(db, NEXT, model, model.key);
     if (!sameColumns(await describeQuery(db, `select * from ${NEXT}`), columns)) {
       return { kind: 'rebuild', why: 'its columns changed' };
     }
