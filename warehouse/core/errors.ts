@@ -44,6 +44,7 @@ export const ERROR_CODES = {
   MODEL_CYCLE: { exit: 2, status: 500 },
   MODEL_LINT: { exit: 2, status: 500 },
   MODEL_SELECT_UNKNOWN: { exit: 2, status: 400 },
+  DBT_PROJECT_INVALID: { exit: 2, status: 500 },
   BUILD_FAILED: { exit: 1, status: 500 },
   TESTS_FAILED: { exit: 1, status: 500 },
   // releases
