@@ -8,6 +8,7 @@ import { guardProcess, toJson } from './output.ts';
 const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => void>>> = {
   demo: async () => (await import('./commands/demo.ts')).registerDemo,
   init: async () => (await import('./commands/init.ts')).registerInit,
+  import: async () => (await import('./commands/import.ts')).registerImport,
   run: async () => (await import('./commands/run.ts')).registerRun,
   plan: async () => (await import('./commands/plan.ts')).registerPlan,
   extract: async () => (await import('./commands/extract.ts')).registerExtract,

@@ -1,6 +1,11 @@
 import type { BronzeSnapshot } from '../warehouse/core/bronze-table.ts';
 import { inspectSource, loadSources } from '../warehouse/extract/index.ts';
-import { type CompiledProject, compileProject, loadProject } from '../warehouse/transform/index.ts';
+import {
+  type BronzeTableFacts,
+  type CompiledProject,
+  compileProject,
+  loadProject,
+} from '../warehouse/transform/index.ts';
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
@@ -8,6 +13,15 @@ import { SLUICE_VERSION } from './version.ts';
 export async function compileOnBronze(
   project: Project,
 ): Promise<{ readonly compiled: CompiledProject; readonly bronze: BronzeSnapshot }> {
+  const { bronze, bronzeTables } = await findBronzeTables(project);
+  const files = await loadProject(project.config.projectDir);
+  return { compiled: await compileProject({ files, bronzeTables }), bronze };
+}
+
+/** Bronze as it stands, and the columns of every table of the project's sources. */
+export async function findBronzeTables(
+  project: Project,
+): Promise<{ readonly bronze: BronzeSnapshot; readonly bronzeTables: readonly BronzeTableFacts[] }> {
   const { config, log } = project;
   const sources = await loadSources(config.projectDir);
   const bronze = await project.bronze.snapshot(sources.map((source) => source.name));
@@ -25,5 +39,5 @@ export async function compileOnBronze(
           (await inspectSource({ url, sources, version: SLUICE_VERSION, maskSecret: config.maskSecret })).tables,
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
-  return { compiled: await compileProject({ files: await loadProject(config.projectDir), bronzeTables }), bronze };
+  return { bronze, bronzeTables };
 }

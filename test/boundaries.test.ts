@@ -9,7 +9,18 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const STAGES = ['extract', 'bronze', 'transform', 'release', 'serve'];
-const TOP = ['warehouse', 'activities', 'workflows', 'service', 'cli', 'infra', 'models', 'demo', 'temporal.config.ts'];
+const TOP = [
+  'warehouse',
+  'activities',
+  'workflows',
+  'service',
+  'cli',
+  'infra',
+  'models',
+  'demo',
+  'import-dbt',
+  'temporal.config.ts',
+];
 
 interface Import {
   readonly from: string;
@@ -39,7 +50,9 @@ function readImports(file: string): Import[] {
 
 const files = (
   await Array.fromAsync(
-    glob(['{warehouse,activities,workflows,service,cli,infra,models,demo}/**/*.{ts,js}', '*.config.ts'], { cwd: root }),
+    glob(['{warehouse,activities,workflows,service,cli,infra,models,demo,import-dbt}/**/*.{ts,js}', '*.config.ts'], {
+      cwd: root,
+    }),
   )
 ).sort();
 const imports = files.flatMap(readImports);
@@ -80,6 +93,7 @@ test('arrows point one way: warehouse ← activities ← workflows, and service,
     'temporal.config.ts': ['temporal.config.ts'],
     models: ['models', 'warehouse'],
     demo: ['demo', 'warehouse'],
+    'import-dbt': ['import-dbt', 'warehouse'],
     service: ['service', 'warehouse'],
     infra: ['infra', 'activities', 'workflows', 'service', 'warehouse', 'demo', 'temporal.config.ts'],
     cli: TOP,

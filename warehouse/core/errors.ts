@@ -51,6 +51,7 @@ export const ERROR_CODES = {
   SNAPSHOT_HISTORY: { exit: 2, status: 500 },
   SNAPSHOT_TIME_INVALID: { exit: 4, status: 500 },
   KEY_NOT_UNIQUE: { exit: 4, status: 500 },
+  DBT_PROJECT_INVALID: { exit: 2, status: 500 },
   BUILD_FAILED: { exit: 1, status: 500 },
   TESTS_FAILED: { exit: 1, status: 500 },
   UNIT_TEST_INVALID: { exit: 2, status: 500 },

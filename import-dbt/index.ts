@@ -1,0 +1,10 @@
+export { type KnownColumn } from './bind-models.ts';
+export { type OwnerChoice } from './carry-model.ts';
+export { checkImported } from './check-imported.ts';
+export { type Carried, type Finding } from './findings.ts';
+export { type ImportRequest } from './import-context.ts';
+export { type Imported, importProject } from './import-project.ts';
+export { type ImportedFile } from './imported-file.ts';
+export { type LayerRules } from './place-models.ts';
+export { writeReport } from './report.ts';
+export { writeAllOrNothing } from './write-files.ts';

@@ -1,0 +1,19 @@
+export { BROKEN, evaluate, nameOf, Scope } from './evaluate.ts';
+export { type Expression, ExpressionReader } from './expression.ts';
+export { JinjaError, KnownProblem } from './jinja-error.ts';
+export { createMacro, MacroReturn, type Origin, type Rendered, type RenderHooks, renderTemplate } from './render.ts';
+export { type Body, type Branch, type Parameter, parseTemplate, type Statement } from './template.ts';
+export { ValueError } from './value-error.ts';
+export {
+  type CallArguments,
+  type Callable,
+  type Dict,
+  isDict,
+  isTruthy,
+  Namespace,
+  printValue,
+  Relation,
+  toData,
+  toValue,
+  type Value,
+} from './values.ts';
