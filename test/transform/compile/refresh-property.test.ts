@@ -28,6 +28,7 @@ test('recomputing the touched partitions from cut tables equals a rebuild, for r
   for (const model of models) {
     if (model.refresh.kind !== 'partition') continue;
     const rule = model.refresh;
+    if (Object.keys(rule.cut).length === 0) continue;
     for (let round = 0; round < 3; round++) {
       await db.run(INPUTS.map((input) => fillSql(input, random)).join('; '));
       checked += 1;
@@ -95,7 +96,7 @@ async function refreshesLikeRebuild(
   rule: Partition,
   random: Random,
 ): Promise<boolean> {
-  const inputs = Object.keys(rule.leaves).filter(() => random.chance(0.8));
+  const inputs = Object.keys(rule.cut).filter(() => random.chance(0.8));
   const types = rule.by.map((name) => `"${name}" ${model.boundColumns.find((column) => column.name === name)?.type}`);
   const on = rule.by.map((name) => `r."${name}" is not distinct from t."${name}"`).join(' and ');
   const script = [
@@ -106,7 +107,7 @@ async function refreshesLikeRebuild(
       `delete from ${input}_before; insert into ${input}_before from ${input}`,
       ...changeSql(input, random),
       // As bags: a duplicate that goes or comes is a change.
-      ...(rule.leaves[input] ?? []).map((columns) => {
+      ...(rule.cut[input] ?? []).map((columns) => {
         const list = columns.map((column) => `"${column}"`).join(', ');
         return `insert into ${TOUCHED_TABLE} select distinct ${list} from (
           (from ${input} except all from ${input}_before) union all (from ${input}_before except all from ${input}))`;
@@ -125,7 +126,7 @@ async function refreshesLikeRebuild(
       ),
     );
     assert.fail(
-      `${model.sql}\nby ${rule.by.join(', ')}, leaves ${print(rule.leaves)}\n${data.join('\n')}\nwrong: ${print(wrong)}`,
+      `${model.sql}\nby ${rule.by.join(', ')}, leaves ${print(rule.cut)}\n${data.join('\n')}\nwrong: ${print(wrong)}`,
     );
   }
   return (await differences(db, 'stored_rows', 'rows_before')).length > 0;

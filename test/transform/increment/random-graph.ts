@@ -75,7 +75,7 @@ export function firstRows(random: Random): readonly string[] {
 
 /** Inserts, updates, deletes, keys that move, rows that come back. */
 export function randomChanges(random: Random): readonly string[] {
-  return Array.from({ length: random.pick([0, 1, 1, 2, 3, 4]) }, () => {
+  return Array.from({ length: random.pick([0, 1, 2, 2, 3, 4, 5]) }, () => {
     const table = random.pick(LISTS);
     const which = random.pick(['k = 1', 'k is null', 'v = 2', "s = 'p'", 's is null', 'k = 2 and v = 1', 'k = 3']);
     return random.pick([

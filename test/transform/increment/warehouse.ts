@@ -1,10 +1,10 @@
+import type { BronzeSnapshot } from '../../../warehouse/core/bronze-table.ts';
 import { type DuckDb, openDuckDb } from '../../../warehouse/core/duckdb.ts';
 import { quoteIdentifier } from '../../../warehouse/core/quote.ts';
 import type { ModelState } from '../../../warehouse/core/release.ts';
 import type { ChangedRows } from '../../../warehouse/transform/build/changed-rows.ts';
 import { type Decision, decideModel } from '../../../warehouse/transform/build/decide-model.ts';
 import { createTouchedKeys, type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
-import { readRelations } from '../../../warehouse/transform/build/warehouse-engine.ts';
 import { rebuildTable, refreshTable, type WriteFacts } from '../../../warehouse/transform/build/write-table.ts';
 import { SIGN_COLUMN } from '../../../warehouse/transform/delta/derivation.ts';
 import type { CompiledModel, CompiledProject } from '../../../warehouse/transform/index.ts';
@@ -40,7 +40,7 @@ export interface WarehouseOptions {
   /** bronze.app.<name> → its columns in SQL. */
   readonly tables: Readonly<Record<string, string>>;
   /** In place of the engine's own, to see what becomes of a model when a rule is missing. */
-  readonly touchedKeys?: (db: DuckDb) => TouchedKeys;
+  readonly touchedKeys?: (db: DuckDb, bronze: Pick<BronzeSnapshot, 'tables'>) => TouchedKeys;
 }
 
 const SIGN = quoteIdentifier(SIGN_COLUMN);
@@ -78,9 +78,8 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
       lastCommit: 0,
       replacedAt: 0,
     })),
-    commits: {},
   };
-  const keys = touchedKeys?.(db) ?? createTouchedKeys(db, project, snapshot);
+  const keys = touchedKeys?.(db, snapshot) ?? createTouchedKeys(db, project, snapshot);
   let now = 0;
   let made = 0;
   const versions = new Map<string, number>();
@@ -161,7 +160,8 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
       async function carryOut(wanted: Decision): Promise<Run> {
         if (wanted.kind === 'unchanged' || wanted.kind === 'create-view')
           return { did: 'unchanged', why: wanted.why, changed: false, kept: 0 };
-        const relation = (await readRelations(db)).get(model.name);
+        const { layer, table, boundColumns: columns } = model;
+        const relation = state === undefined ? undefined : { layer, table, kind: 'table' as const, columns };
         const facts: WriteFacts = { db, model, relation, maxTouchedShare: 1 };
         if (state !== undefined) await db.run(`create or replace temp table _before_model as from ${model.name}`);
         let { why } = wanted;

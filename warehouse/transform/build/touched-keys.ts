@@ -5,6 +5,7 @@ import { bronzeColumns } from '../bind.ts';
 import { deriveTouched } from '../delta/derive.ts';
 import { normalizeQuery } from '../delta/normal-form.ts';
 import type { NormalForm } from '../delta/normal-query.ts';
+import type { Rule } from '../delta/rules.ts';
 import { createFunctionFacts, type FunctionFacts } from '../function-facts.ts';
 import { macroBody } from '../macros.ts';
 import type { CompiledModel, CompiledProject, RefreshRule } from '../model.ts';
@@ -30,7 +31,13 @@ export type TouchedQuery =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'rebuild'; readonly why: string };
 
-export function createTouchedKeys(db: DuckDb, project: CompiledProject, bronze: BronzeSnapshot): TouchedKeys {
+/** `without` leaves rules out, for tests that prove them. */
+export function createTouchedKeys(
+  db: DuckDb,
+  project: CompiledProject,
+  bronze: Pick<BronzeSnapshot, 'tables'>,
+  without?: ReadonlySet<Rule>,
+): TouchedKeys {
   const models = new Map(project.models.map((model) => [model.name, model]));
   const columns = new Map<string, readonly BoundColumn[]>(
     project.models.map((model) => [model.name, model.boundColumns]),
@@ -80,10 +87,9 @@ export function createTouchedKeys(db: DuckDb, project: CompiledProject, bronze: 
       const form = forms.get(model.name) ?? normalize(model);
       forms.set(model.name, form);
       try {
-        const touched = deriveTouched(await form, {
-          tables: new Set(changed.keys()),
-          nameOf: (table) => changed.get(table) ?? table,
-        });
+        const tables = new Set(changed.keys());
+        const nameOf = (table: string) => changed.get(table) ?? table;
+        const touched = deriveTouched(await form, { tables, nameOf }, without);
         if (!touched.affected) return { kind: 'nothing' };
         const by = rule.by.map((name) => model.boundColumns.findIndex((column) => column.name === name));
         const lost = by.findIndex((i) => touched.known[i] !== true);

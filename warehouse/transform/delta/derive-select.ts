@@ -31,6 +31,7 @@ export function deriveSelect(query: SelectQuery, outer: Traceable, derivation: D
   const groups = grouping.kind === 'sets' ? grouping.by : [];
   if (!groups.every(isKnown)) throw new NotProvable('grouping sets over a column that cannot be traced');
   const keepsGroups = grouping.kind === 'sets' && !without.has('grouping sets are kept');
+  const keepsHaving = query.having !== undefined && without.has('having is dropped');
   const unnested = outputs.filter((output) => has(output, (node) => functionNameOf(node) === 'unnest'));
   const known = outputs.map(
     (output) =>
@@ -131,6 +132,9 @@ export function deriveSelect(query: SelectQuery, outer: Traceable, derivation: D
         from,
         where,
         ...(keepsGroups && grouping.kind === 'sets' ? { groups: grouping.by, groupSets: grouping.sets } : {}),
+        ...(keepsHaving && grouping.kind === 'groups'
+          ? { groups: grouping.by, groupSets: grouping.sets, having: query.having }
+          : {}),
       }),
     );
 

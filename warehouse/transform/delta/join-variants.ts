@@ -44,15 +44,14 @@ export function openLeaves(
   outer: Traceable,
   derivation: Derivation,
 ): { readonly states: readonly LeafState[]; readonly traceable: Traceable } {
-  const { tracer, without } = derivation;
+  const { tracer } = derivation;
   const traceable = new Map(outer);
   const states = [undefined, ...steps].map((step): LeafState => {
     const leaf = step?.leaf ?? first;
     const affected = tracer.isAffected(leaf.reads);
     const looksAtUnknown = leaf.kind !== 'table' && !reachesOnlyKnown(leaf.exact, traceable);
     const isLateral = leaf.looksAt.size > 0;
-    const opaque =
-      (affected && isLateral && !without.has('a changed lateral is untraceable')) || (!affected && looksAtUnknown);
+    const opaque = affected ? isLateral : looksAtUnknown;
     const derived = leaf.kind === 'query' && affected ? derivation.derive(leaf.query, traceable) : undefined;
     if (opaque) traceable.set(leaf.alias, new Set());
     else if (derived !== undefined)
@@ -138,10 +137,12 @@ export function joinVariants(
       }
       case 'semi':
       case 'anti': {
-        if (isExact || (without.has('a changed semi or anti join is dropped') && on.length === step.on.length)) {
+        const keeps = without.has('a changed semi or anti join is dropped');
+        if (isExact || keeps) {
           plus = plus.map(joined(all));
           delta = delta.map(joined(all));
-        } else if (changes !== undefined) delta = [...delta, ...plus.map(whereMatched(changes))];
+        }
+        if (changes !== undefined) delta = [...delta, ...plus.map(whereMatched(changes))];
         break;
       }
       case 'left': {

@@ -240,7 +240,7 @@ const KINDS: Readonly<Record<JoinKind, string>> = {
   inner: 'INNER',
   left: 'LEFT',
   right: 'RIGHT',
-  full: 'OUTER',
+  full: 'FULL',
   semi: 'SEMI',
   anti: 'ANTI',
 };
