@@ -30,6 +30,8 @@ export interface OpenBuildRequest {
   readonly select?: readonly string[];
   /** Rebuild every selected model from bronze instead of refreshing it. */
   readonly fullRefresh?: boolean;
+  /** Test every table whole, also where nothing changed. */
+  readonly fullTests?: boolean;
 }
 
 export interface BuildHandle {

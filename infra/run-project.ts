@@ -18,6 +18,7 @@ export interface RunRequest {
   readonly select?: readonly string[] | undefined;
   readonly source?: readonly string[] | undefined;
   readonly fullRefresh?: boolean | undefined;
+  readonly fullTests?: boolean | undefined;
 }
 
 export interface RunHooks {
@@ -53,6 +54,7 @@ async function runSteps(
         ...(request.source && { sources: request.source }),
         ...(request.select && { select: request.select }),
         ...(request.fullRefresh && { fullRefresh: true }),
+        ...(request.fullTests && { fullTests: true }),
       },
       {
         log: project.log,

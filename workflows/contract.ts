@@ -18,6 +18,8 @@ export interface EltInput {
   readonly sources?: readonly string[];
   readonly select?: readonly string[];
   readonly fullRefresh?: boolean;
+  /** Test every table whole, also where nothing changed. */
+  readonly fullTests?: boolean;
   /** What to do: all of it, or one half. */
   readonly steps?: 'all' | 'extract' | 'build';
 }

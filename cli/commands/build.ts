@@ -16,6 +16,7 @@ export function registerBuild({ program, action }: CommandHost): void {
       'only these models: name, +name (with what it reads), name+ (with what reads it), tag:NAME',
     )
     .option('--full-refresh', 'compute the selected models from bronze again')
+    .option('--full-tests', 'test every table whole, not only the rows that changed, and also when nothing did')
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends\n  $ sluice build --full-refresh',
