@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bronze } from '../warehouse/bronze/index.ts';
+import { systemClock } from '../warehouse/core/clock.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
@@ -24,6 +25,8 @@ export interface BuildDependencies {
   /** Compiles the project against what bronze holds. */
   readonly compile: (bronze: Awaited<ReturnType<Bronze['snapshot']>>) => Promise<CompiledProject>;
   readonly workDir: string;
+  /** Folder of failing rows of tests, which outlive the build. */
+  readonly failuresDir: string;
   readonly limits: BuildLimits;
   readonly log: Log;
   readonly onProgress: OnProgress;
@@ -95,7 +98,9 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       if (request.planId !== undefined && request.planId !== plan.id) throw planStale(request.planId, plan.id);
       const buildId = randomUUID();
       const standing = previous && { standing: describeRelease(previous) };
-      if (!plan.needed) return { buildId, needed: false, toRun: 0, total: plan.steps.length, ...standing };
+      // To test all that stands is a build too: what it finds belongs to a release.
+      if (!plan.needed && request.fullTests !== true)
+        return { buildId, needed: false, toRun: 0, total: plan.steps.length, ...standing };
       const dir = join(dependencies.workDir, `build-${buildId}`);
       await mkdir(dir, { recursive: true });
       try {
@@ -111,6 +116,8 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
             workDir: dir,
             selected: plan.selected,
             ...(request.fullRefresh && { fullRefresh: true }),
+            ...(request.fullTests && { fullTests: true }),
+            failuresDir: join(dependencies.failuresDir, nameFailures(buildId)),
             limits,
             log,
             onProgress: relay.onProgress,
@@ -191,6 +198,14 @@ function planStale(planned: string, now: string): SluiceError {
       remedy: 'Nothing was built. sluice plan shows what a build would do now.',
     },
   );
+}
+
+/** Begins with the time, so that folders are in order: 20261121T081500Z-1a2b3c4d. */
+function nameFailures(buildId: string): string {
+  return `${systemClock
+    .now()
+    .toISOString()
+    .replaceAll(/[-:]|\.\d+/g, '')}-${buildId.slice(0, 8)}`;
 }
 
 function describeRelease(release: Pick<Release, 'number' | 'version' | 'asOf' | 'files'>): StandingRelease {

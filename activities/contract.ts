@@ -36,6 +36,8 @@ export interface OpenBuildRequest {
   readonly privateName?: string;
   /** Rebuild every selected model from bronze instead of refreshing it. */
   readonly fullRefresh?: boolean;
+  /** Test every table whole, also where nothing changed. */
+  readonly fullTests?: boolean;
 }
 
 export interface BuildHandle {

@@ -66,6 +66,7 @@ export async function openProjectSteps(
           sources: sources.map((source) => source.name),
           compile: async (snapshot) => compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables }),
           workDir,
+          failuresDir: join(config.stateDir, 'failures'),
           limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
           log,
           onProgress: scope.onProgress,

@@ -23,6 +23,7 @@ export interface RunRequest {
   readonly privateName?: string | undefined;
   readonly source?: readonly string[] | undefined;
   readonly fullRefresh?: boolean | undefined;
+  readonly fullTests?: boolean | undefined;
 }
 
 export interface RunHooks {
@@ -61,6 +62,7 @@ async function runSteps(
         ...(request.planId !== undefined && { planId: request.planId }),
         ...(request.privateName !== undefined && { privateName: request.privateName }),
         ...(request.fullRefresh && { fullRefresh: true }),
+        ...(request.fullTests && { fullTests: true }),
       },
       {
         log: project.log,

@@ -23,6 +23,8 @@ export interface EltInput {
   /** Keep the result as a private release of this name. */
   readonly privateName?: string;
   readonly fullRefresh?: boolean;
+  /** Test every table whole, also where nothing changed. */
+  readonly fullTests?: boolean;
   /** What to do: all of it, or one half. */
   readonly steps?: 'all' | 'extract' | 'build';
 }

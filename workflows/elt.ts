@@ -25,6 +25,7 @@ const FIELDS = {
   select: texts('model selectors'),
   exclude: texts('model selectors'),
   fullRefresh: flag,
+  fullTests: flag,
   steps: oneOf('all', 'extract', 'build'),
   kind: oneOf('nightly', 'manual', 'backfill'),
   timeZone,
@@ -74,6 +75,7 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       ...(input.select && { select: input.select }),
       ...(input.exclude && { exclude: input.exclude }),
       ...(input.fullRefresh === true && { fullRefresh: true }),
+      ...(input.fullTests === true && { fullTests: true }),
     });
     setSearchAttributes({ EltRows: countRows(result.extract) });
     state.finish();

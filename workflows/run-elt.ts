@@ -67,6 +67,7 @@ async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey
     ...(input.planId !== undefined && { planId: input.planId }),
     ...(input.privateName !== undefined && { privateName: input.privateName }),
     ...(input.fullRefresh && { fullRefresh: true }),
+    ...(input.fullTests && { fullTests: true }),
   });
   let published = false;
   try {

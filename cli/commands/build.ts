@@ -30,6 +30,7 @@ export function registerBuild({ program, action }: CommandHost): void {
       'keep the result under this name where no reader sees it, to look at with diff and query and to publish with promote; without --select: what changed and what reads it',
     )
     .option('--plan <id>', 'do what this plan said or nothing: its id, or a file of `sluice plan --json`')
+    .option('--full-tests', 'test every table whole, not only the rows that changed, and also when nothing did')
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends --exclude tag:slow\n  $ sluice build --plan plan.json\n  $ sluice build --private new-totals && sluice diff --private new-totals && sluice promote new-totals\n  $ sluice build --full-refresh',

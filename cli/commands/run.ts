@@ -12,6 +12,7 @@ export interface RunOptions {
   readonly exclude?: readonly string[];
   readonly source?: readonly string[];
   readonly fullRefresh?: boolean;
+  readonly fullTests?: boolean;
 }
 
 interface TemporalRunOptions extends RunOptions {
@@ -31,6 +32,7 @@ export function registerRun({ program, action }: CommandHost): void {
       'logical date of the run, YYYY-MM-DD (default: today in UTC, or the last day of the demo data)',
     )
     .option('--full-refresh', 'compute every model from bronze again')
+    .option('--full-tests', 'test every table whole, not only the rows that changed, and also when nothing did')
     .option('--temporal', 'let a worker on the Temporal server do it (sluice worker)')
     .option('--no-wait', 'with --temporal: start it and return')
     .addHelpText(
@@ -59,6 +61,7 @@ async function runOnTemporal(
     const run = await startElt(temporal, {
       ...(options.asOf !== undefined && { asOf: options.asOf }),
       ...(options.fullRefresh === true && { fullRefresh: true }),
+      ...(options.fullTests === true && { fullTests: true }),
     });
     output.note(`${run.workflowId} started: ${run.link}`);
     if (!options.wait) {

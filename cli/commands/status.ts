@@ -1,3 +1,4 @@
+import { findFailingRows } from '../../infra/failing-rows.ts';
 import { openProject } from '../../infra/project.ts';
 import type { BronzeTableOverview } from '../../warehouse/core/bronze-commit.ts';
 import { loadSources } from '../../warehouse/extract/index.ts';
@@ -23,6 +24,7 @@ export function registerStatus({ program, action }: CommandHost): void {
         const overviews = await bronze.overview(sources.map((source) => source.name));
         const tables = overviews.flatMap(({ source, tables: of }) => of.map((table) => ({ source, ...table })));
         const release = await releases.current();
+        const failedLast = await findFailingRows(config.stateDir);
         output.result({
           lake: config.lake.url,
           sources: overviews.map(({ source, number, snapshot }) => ({
@@ -47,6 +49,7 @@ export function registerStatus({ program, action }: CommandHost): void {
             },
           })),
           release: release === undefined ? null : summarizeRelease(release),
+          failing_rows: failedLast ?? null,
         });
         output.heading(`lake ${config.lake.url}`);
         for (const { source, number, snapshot } of overviews) {
@@ -58,6 +61,10 @@ export function registerStatus({ program, action }: CommandHost): void {
         }
         if (tables.length > 0) output.line(formatTables(tables));
         for (const table of tables) for (const line of describeDoubts(table)) output.line(line);
+        if (failedLast !== undefined)
+          output.line(
+            `Failing rows of the last build that tests found any in: ${failedLast.dir} (${failedLast.files.join(', ')})`,
+          );
         output.heading('release');
         if (release === undefined) {
           output.line('None yet: sluice run makes the first.');
@@ -72,7 +79,10 @@ export function registerStatus({ program, action }: CommandHost): void {
         );
         if (behind.length > 0)
           output.line(`Bronze is ahead of it (${behind.map((source) => source.name).join(', ')}): sluice build.`);
-        for (const test of warnings) output.line(`warning: ${test.name}: ${formatCounted(test.failures, 'row')}`);
+        for (const { name, failures, kept } of warnings) {
+          const where = kept === undefined ? '' : `, kept in ${kept.path}`;
+          output.line(`warning: ${name}: ${formatCounted(failures, 'row')}${where}`);
+        }
         return undefined;
       }),
     );

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ERROR_CODES, type ErrorCode } from '../../warehouse/core/errors.ts';
-import { assertNoStack, type CliOptions, type CliResult, parseError, runCli } from '../support/cli.ts';
+import { assertNoStack, type CliOptions, type CliResult, parseError, parseJson, runCli } from '../support/cli.ts';
 import { type ProjectState, SHOP_FILES, type TestProject, testProject } from '../support/project.ts';
 
 /** What a user gets wrong, through the real command: a clear message with a remedy and the exit code of docs/errors.md, and nothing half-written. */
@@ -338,8 +340,19 @@ test('a data test that fails names the test, the rows and their keys, exits with
   const machine = await project.sluice(['run', ...AS_OF, '--json']);
   assert.equal(machine.code, 1);
   const { details } = parseError(machine) as { details: unknown } as {
-    details: { tests: { failures: number; sample: { order_id: string }[] }[] };
+    details: { tests: { failures: number; sample: { order_id: string }[]; kept: { path: string; rows: number } }[] };
   };
+  const kept = details.tests[0]?.kept;
+  assert.equal(kept?.rows, 2);
+  const lines = (await readFile(kept.path, 'utf8')).trimEnd().split('\n');
+  assert.deepEqual(
+    lines.map((line) => (JSON.parse(line) as { order_id: string }).order_id),
+    ['11', '12'],
+  );
+  const { failing_rows: failing } = parseJson(await project.sluice(['status', '--json'])) as {
+    failing_rows: { dir: string; files: string[] };
+  };
+  assert.deepEqual([join(failing.dir, failing.files[0] ?? '')], [kept.path]);
   assert.deepEqual(
     details.tests.map(({ failures, sample }) => [failures, sample.map((row) => row.order_id)]),
     [[2, ['11', '12']]],

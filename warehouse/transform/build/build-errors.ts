@@ -31,7 +31,7 @@ export function assertTestsPassed(results: readonly TestResult[]): void {
     'TESTS_FAILED',
     `${failed.length === 1 ? '1 test' : `${failed.length} tests`} failed, nothing was published: ${names.join(', ')}${more}.`,
     {
-      remedy: `${kept === undefined ? 'Look at the sample rows' : `The failing rows are kept in ${dirname(kept.path)}`}, mend the data or the model, and run again; the last release stands as it was.${keyRemedy(failed)}`,
+      remedy: `${kept === undefined ? '' : `The failing rows are kept in ${dirname(kept.path)}. `}Mend the data or the model and run again; the last release stands as it was.${keyRemedy(failed)}`,
       details: { tests: failed },
     },
   );
