@@ -1,7 +1,9 @@
 import { benchBuild } from './build.ts';
 import { benchDemo } from './demo.ts';
 import { benchExtract } from './extract.ts';
+import { benchIncrement } from './increment.ts';
 import { benchLog } from './log.ts';
+import { benchModels } from './models.ts';
 import { benchQuery } from './query.ts';
 import { readNumber } from './support.ts';
 
@@ -12,7 +14,9 @@ const BENCHES = {
   build: benchBuild,
   query: benchQuery,
   extract: benchExtract,
+  increment: benchIncrement,
   log: benchLog,
+  models: benchModels,
 } as const;
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { type Config, loadConfig } from '../infra/config.ts';
-import { createLog, type Log } from '../warehouse/core/log.ts';
+import type { Config } from '../infra/config.ts';
+import type { Log } from '../warehouse/core/log.ts';
 import { createOutput, type Output, reportFailure } from './output.ts';
 
 /** What every command gets. */
@@ -48,6 +48,9 @@ export function createCommandHost(program: Command, setExitCode: (code: number) 
         const stop = listenForInterrupt();
         let debug = options.logLevel === 'debug' || options.logLevel === 'trace';
         try {
+          // The help needs neither.
+          const { loadConfig } = await import('../infra/config.ts');
+          const { createLog } = await import('../warehouse/core/log.ts');
           const config = loadConfig(options.project, undefined, project);
           const level = options.logLevel ?? config.logLevel;
           debug = level === 'debug' || level === 'trace';

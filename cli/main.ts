@@ -1,11 +1,12 @@
 import { Command, CommanderError, Option } from 'commander';
-import { CONFIG_OPTIONS } from '../infra/config.ts';
+import { LOG_LEVELS } from '../infra/log-levels.ts';
 import { SLUICE_VERSION } from '../infra/version.ts';
+import { listCommand } from './command-list.ts';
 import { type CommandHost, createCommandHost } from './context.ts';
 import { guardProcess, toJson } from './output.ts';
 
 /** Every command, in the order of the help. Loaded only when it is wanted: the engines behind them take most of a start's time. */
-const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => void>>> = {
+export const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => void>>> = {
   demo: async () => (await import('./commands/demo.ts')).registerDemo,
   init: async () => (await import('./commands/init.ts')).registerInit,
   import: async () => (await import('./commands/import.ts')).registerImport,
@@ -43,7 +44,7 @@ export async function runCli(argv: readonly string[]): Promise<number> {
   });
   const named = findCommand(argv);
   for (const [name, load] of Object.entries(COMMANDS)) {
-    if (named === undefined || named === name) (await load())(host);
+    if (named === name || (named === undefined && !listCommand(program, name))) (await load())(host);
   }
   let printed = '';
   for (const command of withSubcommands(program)) {
@@ -73,11 +74,7 @@ function createProgram(): Command {
     .version(SLUICE_VERSION, '-V, --version')
     .option('-p, --project <dir>', 'the project folder: models/, sql/ and .sluice/', '.')
     .option('--json', 'print one JSON object for machines and nothing else')
-    .addOption(
-      new Option('--log-level <level>', 'how much to log on standard error').choices(
-        CONFIG_OPTIONS.SLUICE_LOG_LEVEL.schema.options,
-      ),
-    )
+    .addOption(new Option('--log-level <level>', 'how much to log on standard error').choices(LOG_LEVELS))
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showSuggestionAfterError(true)
     .showHelpAfterError('(sluice COMMAND --help shows the options with examples)')
@@ -89,6 +86,7 @@ function findCommand(argv: readonly string[]): string | undefined {
   for (let i = 0; i < argv.length; i++) {
     const arg = argv[i] ?? '';
     if (['-p', '--project', '--log-level'].includes(arg)) i++;
+    else if (arg === 'help') continue;
     else if (!arg.startsWith('-')) return arg in COMMANDS ? arg : undefined;
   }
   return undefined;

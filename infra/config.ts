@@ -6,6 +6,7 @@ import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import { messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import { nearestOf } from '../warehouse/core/nearest.ts';
+import { LOG_LEVELS } from './log-levels.ts';
 
 /**
  * The one place that reads the environment. Values come from the process, then from the project's .env file, then from the defaults here.
@@ -90,7 +91,7 @@ export const CONFIG_OPTIONS = {
       'Bound of the local copies of a lake in S3, in MB; files in use are kept beyond it. Fetched releases and a running build come on top.',
   },
   SLUICE_LOG_LEVEL: {
-    schema: z.enum(['silent', 'error', 'warn', 'info', 'debug', 'trace'], {
+    schema: z.enum(LOG_LEVELS, {
       error: 'is none of silent, error, warn, info, debug, trace',
     }),
     default: 'warn',
@@ -188,7 +189,7 @@ export interface Config {
   readonly cacheDir: string;
   /** Bound of the local copies of a lake in S3. */
   readonly cacheBytes: number;
-  readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+  readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly threads: number;
   readonly memoryMb: number;
   readonly statementTimeoutMs: number;

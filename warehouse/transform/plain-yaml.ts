@@ -169,18 +169,12 @@ interface Cursor {
 
 function readFlow(cursor: Cursor): PlainNode {
   const { text, at: start } = cursor;
-  switch (text[start]) {
-    case '"':
-      return readQuoted(cursor, /"([^"\\\n]*)"/y);
-    case "'":
-      return readQuoted(cursor, /'([^'\n]*)'(?!')/y);
-    case '[':
-      return readFlowList(cursor);
-    case '{':
-      return readFlowMap(cursor);
-    default:
-      return readWord(cursor, FLOW_WORD);
-  }
+  const char = text[start];
+  if (char === '"') return readQuoted(cursor, /"([^"\\\n]*)"/y);
+  if (char === "'") return readQuoted(cursor, /'([^'\n]*)'(?!')/y);
+  if (char === '[') return readFlowList(cursor);
+  if (char === '{') return readFlowMap(cursor);
+  return readWord(cursor, FLOW_WORD);
 }
 
 function readFlowList(cursor: Cursor): PlainNode {
