@@ -6,6 +6,8 @@ export interface FunctionFacts {
   readonly isAggregate: (name: string) => boolean;
   /** True for macros that hide a window. */
   readonly isWindow: (name: string) => boolean;
+  /** True for as_of() and macros that call it. */
+  readonly isAsOf: (name: string) => boolean;
 }
 
 export function createFunctionFacts(
@@ -15,6 +17,7 @@ export function createFunctionFacts(
   const isAggregateCall = (call: AstNode): boolean =>
     call['class'] === 'FUNCTION' && aggregates.has(textOf(call['function_name']).toLowerCase());
   const isWindowCall = (call: AstNode): boolean => call['class'] === 'WINDOW';
+  const isAsOfCall = (call: AstNode): boolean => textOf(call['function_name']).toLowerCase() === 'as_of';
   /** True when the macro, or one it calls, holds such a call. */
   const hides = (name: string, test: (call: AstNode) => boolean): boolean => {
     const body = macroBodies.get(name);
@@ -24,5 +27,6 @@ export function createFunctionFacts(
   return {
     isAggregate: (name) => aggregates.has(name) || hides(name, isAggregateCall),
     isWindow: (name) => hides(name, isWindowCall),
+    isAsOf: (name) => name === 'as_of' || hides(name, isAsOfCall),
   };
 }

@@ -134,7 +134,7 @@ export type RefreshRule =
   | {
       readonly kind: 'partition';
       readonly by: readonly string[];
-      /** Input → its columns that the query reads: what the changed rows must carry. Inputs not named here force a rebuild when they change. */
+      /** Input (or `as_of()`) → its columns that the query reads: what the changed rows must carry. Inputs not named here force a rebuild when they change. */
       readonly reads: Readonly<Record<string, readonly string[]>>;
       /** The other inputs, and why a change of them cannot be traced. */
       readonly others: Readonly<Record<string, string>>;

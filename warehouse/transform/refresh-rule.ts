@@ -2,7 +2,7 @@ import type { AstNode } from './ast.ts';
 import { choosePartition, type Partition } from './delta/choose-partition.ts';
 import { deriveTouched } from './delta/derive.ts';
 import { normalizeQuery } from './delta/normal-form.ts';
-import type { NormalForm } from './delta/normal-query.ts';
+import { AS_OF, type NormalForm } from './delta/normal-query.ts';
 import type { NormalContext } from './delta/normalizer.ts';
 import { createFunctionFacts, type FunctionFacts } from './function-facts.ts';
 import { findLeafUses } from './locality.ts';
@@ -38,11 +38,12 @@ async function prove(entry: ParsedModel, bound: readonly BoundColumn[], context:
   const { model, query } = entry;
   const form = normalizeQuery(query, normalContext(context));
   checkNames(form, bound);
-  const tables = [...new Set(allTables(query, context))].sort();
+  const isDated = model.asOf?.kind === 'appends' && form.root.reads.has(AS_OF);
+  const tables = [...new Set([...allTables(query, context), ...(isDated ? [AS_OF] : [])])].sort();
   const traces = new Map(tables.map((table) => [table, traceFrom(form, table)]));
   const { by, others } = choosePartition(model.incrementalBy, bound, traces);
   const cut = findCut(entry, by, context);
-  const touchedSql = await createTouchedSql({ query, sql: model.sql, by, ...cut, bound, context });
+  const touched = await createTouchedSql({ query, sql: model.sql, by, ...cut, bound, context });
   const reads = tables.flatMap((table): [string, readonly string[]][] =>
     others[table] === undefined ? [[table, [...(form.columns.get(table) ?? [])].sort()]] : [],
   );
@@ -51,15 +52,16 @@ async function prove(entry: ParsedModel, bound: readonly BoundColumn[], context:
     by: by.map(({ name }) => name),
     reads: Object.fromEntries(reads),
     others,
-    cut: cut.tables,
-    touchedSql,
+    cut: touched.isCut ? cut.tables : {},
+    touchedSql: touched.sql,
   };
 }
 
 /** Which outputs a change of one table can be traced to, or why none. */
 function traceFrom(form: NormalForm, table: string): readonly boolean[] | string {
   try {
-    const derived = deriveTouched(form, { tables: new Set([table]), nameOf: (name) => name });
+    const dates = { earlier: '2000-01-01', later: '2000-01-02' };
+    const derived = deriveTouched(form, { tables: new Set([table]), nameOf: (name) => name, dates });
     // Some shapes are refused only when the query is written.
     if (derived.affected) derived.touched(derived.known.flatMap((known, i) => (known ? [i] : [])));
     return derived.known;

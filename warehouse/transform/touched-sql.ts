@@ -21,17 +21,19 @@ export interface TouchedQuery {
 }
 
 /** Where what is printed does not read back as the same tree, or does not give the model's columns, nothing is cut. */
-export async function createTouchedSql(touched: TouchedQuery): Promise<string> {
+export async function createTouchedSql(
+  touched: TouchedQuery,
+): Promise<{ readonly sql: string; readonly isCut: boolean }> {
   const { by, sql, context } = touched;
   await context.engine.run(createTouchedTableSql(by));
   if (touched.leaves.size > 0) {
     try {
-      return await createCutSql(touched);
+      return { sql: await createCutSql(touched), isCut: true };
     } catch (error) {
       if (!(error instanceof NotProvable)) throw error;
     }
   }
-  return ofTouchedRows(`${sql}\n`, by);
+  return { sql: ofTouchedRows(`${sql}\n`, by), isCut: false };
 }
 
 async function createCutSql(touched: TouchedQuery): Promise<string> {

@@ -13,6 +13,9 @@ export const BRONZE_COLUMNS = Object.fromEntries(
 const BRONZE = BRONZE_NAMES.map((name) => bronzeTable(`app.${name}`, COLUMNS));
 const LISTS = BRONZE_NAMES.map((name) => `bronze.app.${name}`);
 
+/** Rows that come with their day. */
+const DATED = "(select k, s, v from bronze.app.a where date '1999-12-31' + v <= as_of())";
+
 export interface RandomGraphs {
   readonly project: CompiledProject;
   /** Models in build order. */
@@ -31,13 +34,18 @@ export async function compileGraphs(random: Random, count: number): Promise<Rand
       const leaves = [...LISTS, ...own, ...(last === undefined ? [] : [last, last])];
       const query = randomQuery(random, { leaves, lists: LISTS }, 2);
       const asOf = random.chance(0.1);
-      const sql = asOf ? `select * from (${query}) where v is null or v <= day(as_of())` : query;
+      const dated = random.chance(0.15);
+      const sql = asOf
+        ? `select * from (${query}) where v is null or v <= day(as_of())`
+        : dated
+          ? randomQuery(random, { leaves: [...leaves, DATED, DATED], lists: LISTS }, 2)
+          : query;
       const by = random.pick(['k', 'k, s', 's', 'v', 'k, s, v', 'k']);
       const header = [
         'materialized: incremental',
         'key: [k, s, v]',
         `incremental: { by: [${by}] }`,
-        ...(asOf ? ['as_of: recompute'] : []),
+        ...(asOf ? ['as_of: recompute'] : sql.includes('as_of()') ? ['as_of: appends(v)'] : []),
       ];
       texts.set(`sql/silver/app/${table}.sql`, modelText(sql, header));
       own.push(`silver.${table}`);

@@ -22,6 +22,10 @@ interface Case {
   readonly change: readonly string[];
   /** Rows of another model, called m0. */
   readonly upstream?: string;
+  /** The logical date moves to this too. */
+  readonly asOf?: string;
+  /** Header of a model that asks for it. */
+  readonly header?: string;
   /** False where the change cannot be traced, and a rebuild is right. */
   readonly refreshed?: false;
 }
@@ -230,6 +234,44 @@ const CASES: readonly Case[] = [
     change: [`insert into ${B} values (1, 4, null, 'q')`],
   },
   {
+    says: 'a later date brings rows of later days, beside a change',
+    header: 'as_of: appends(d)',
+    sql: `with posted as (select k, s, d from ${A} where d <= as_of()) select x.s, max(x.d) as d, count(*) as n from posted x left join ${B} y on y.k = x.k group by x.s`,
+    by: 's',
+    a: ["(1, 1, '2000-01-01', 'x')", "(2, 1, '2000-01-02', 'y')", "(3, 1, null, 'z')"],
+    change: [`insert into ${A} values (4, 1, '2000-01-01', 'w')`],
+    asOf: '2000-01-02',
+  },
+  {
+    says: 'an earlier date takes rows away',
+    header: 'as_of: appends(d)',
+    sql: `select k, d from ${A} where as_of() >= d`,
+    by: 'k',
+    a: ["(1, 1, '2000-01-01', 'x')", "(2, 1, '1999-12-30', 'y')"],
+    change: [],
+    asOf: '1999-12-31',
+  },
+  {
+    says: 'a date in a column reaches every row, and is rebuilt',
+    header: 'as_of: appends(d)',
+    sql: `select k, d, as_of() as today from ${A} where d <= as_of()`,
+    by: 'k',
+    a: ["(1, 1, '2000-01-01', 'x')"],
+    change: [],
+    asOf: '2000-01-02',
+    refreshed: false,
+  },
+  {
+    says: 'a date that is said to be recomputed is rebuilt',
+    header: 'as_of: recompute',
+    sql: `select k, d from ${A} where d <= as_of()`,
+    by: 'k',
+    a: ["(1, 1, '2000-01-01', 'x')", "(2, 1, '2000-01-02', 'x')"],
+    change: [],
+    asOf: '2000-01-02',
+    refreshed: false,
+  },
+  {
     says: 'an asof join is rebuilt',
     sql: `select y.s, count(*) as n from ${A} x asof join ${B} y on x.k = y.k and x.d >= y.d group by y.s`,
     by: 's',
@@ -247,9 +289,13 @@ const open: TestWarehouse[] = [];
 
 before(async () => {
   const texts: Record<string, string> = {};
-  CASES.forEach(({ sql, by, upstream }, i) => {
+  CASES.forEach(({ sql, by, upstream, header }, i) => {
     const model = sql.replace('silver.m0', `silver.up${i}`);
-    texts[`sql/silver/app/m${i}.sql`] = modelText(model, ['materialized: incremental', `key: [${by}]`]);
+    texts[`sql/silver/app/m${i}.sql`] = modelText(model, [
+      'materialized: incremental',
+      `key: [${by}]`,
+      ...(header === undefined ? [] : [header]),
+    ]);
     if (upstream !== undefined)
       texts[`sql/silver/app/up${i}.sql`] = modelText(upstream, ['materialized: incremental', 'key: [s]']);
   });
@@ -282,7 +328,7 @@ async function play(
   at: number,
   rule: Rule | undefined,
 ): Promise<{ readonly did: string; readonly why: string; readonly wrong: number }> {
-  const { a = [], b = [], change } = CASES[at] as Case;
+  const { a = [], b = [], change, asOf } = CASES[at] as Case;
   const named = (name: string): CompiledModel[] => project.models.filter(({ table }) => table === name);
   const models = [...named(`up${at}`), ...named(`m${at}`)];
   const warehouse = await warehouseWithout(rule);
@@ -294,7 +340,7 @@ async function play(
   for (const model of models) await warehouse.run(model);
   await warehouse.extract(change);
   let last = { did: '', why: '' };
-  for (const model of models) last = await warehouse.run(model);
+  for (const model of models) last = await warehouse.run(model, asOf);
   const model = models.at(-1);
   assert.ok(model);
   const wrong = await warehouse.differences(model);

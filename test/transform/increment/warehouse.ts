@@ -6,6 +6,7 @@ import type { ChangedRows } from '../../../warehouse/transform/build/changed-row
 import { type Decision, decideModel } from '../../../warehouse/transform/build/decide-model.ts';
 import { createTouchedKeys, type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
 import { rebuildTable, refreshTable, type WriteFacts } from '../../../warehouse/transform/build/write-table.ts';
+import { AS_OF } from '../../../warehouse/transform/delta/normal-query.ts';
 import { SIGN_COLUMN } from '../../../warehouse/transform/delta/derivation.ts';
 import type { CompiledModel, CompiledProject } from '../../../warehouse/transform/index.ts';
 import { asOfMacro, createMacroSql } from '../../../warehouse/transform/index.ts';
@@ -166,8 +167,17 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
         if (state !== undefined) await db.run(`create or replace temp table _before_model as from ${model.name}`);
         let { why } = wanted;
         if (wanted.kind === 'refresh' && model.refresh.kind === 'partition' && state !== undefined) {
-          const changed = new Map(wanted.changed.map((input) => [input, state.consumed[input] ?? 0]));
-          const result = await refreshTable({ ...facts, rule: model.refresh, changes, touchedKeys: keys, changed });
+          const inputs = wanted.changed.filter((input) => input !== AS_OF);
+          const changed = new Map(inputs.map((input) => [input, state.consumed[input] ?? 0]));
+          const dates = inputs.length < wanted.changed.length ? { before: state.asOf ?? asOf, now: asOf } : undefined;
+          const result = await refreshTable({
+            ...facts,
+            rule: model.refresh,
+            changes,
+            touchedKeys: keys,
+            changed,
+            dates,
+          });
           if (result.kind === 'written') {
             const wrote = await log(model.name, '_before_model');
             if (wrote) versions.set(model.name, now);

@@ -17,6 +17,7 @@ import {
 } from '../../core/release.ts';
 import { requireHistoryKept } from '../kept-history.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
+import { AS_OF } from '../delta/normal-query.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
 import { storedShape } from '../plan/model-shape.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
@@ -169,8 +170,11 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       case 'refresh': {
         const { refresh } = model;
         if (refresh.kind !== 'partition' || state === undefined) return rebuild(facts, state, decision.why);
-        const changed = new Map(decision.changed.map((input) => [input, state.consumed[input] ?? 0]));
-        const result = await refreshTable({ ...facts, rule: refresh, changes, touchedKeys, changed }).catch(
+        const inputs = decision.changed.filter((input) => input !== AS_OF);
+        const changed = new Map(inputs.map((input) => [input, state.consumed[input] ?? 0]));
+        const isMoved = decision.changed.includes(AS_OF) && state.asOf !== undefined;
+        const dates = isMoved ? { before: state.asOf, now: asOf } : undefined;
+        const result = await refreshTable({ ...facts, rule: refresh, changes, touchedKeys, changed, dates }).catch(
           (error: unknown) => {
             // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
             if (signal?.aborted === true || isSluiceError(error)) throw error;

@@ -1,5 +1,6 @@
 import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
 import type { ModelState } from '../../core/release.ts';
+import { AS_OF } from '../delta/normal-query.ts';
 import type { CompiledModel } from '../model.ts';
 import { decideSnapshot } from './decide-snapshot.ts';
 
@@ -37,16 +38,27 @@ export function decideModel(facts: DecisionFacts): Decision {
     return { kind: remake, why: `its ${model.materialized === 'seed' ? 'file' : 'definition'} changed` };
   // A silver view asks the run's own as_of() whenever it is read; in gold the date is part of the file.
   const keepsDate = model.reachesAsOf && !(model.materialized === 'view' && model.layer === 'silver');
-  if (keepsDate && state.asOf !== asOf) {
+  const isMoved = keepsDate && state.asOf !== asOf;
+  if (isMoved && (facts.fullRefresh || !tracesDate(model))) {
     return { kind: remake, why: `as_of moved from ${state.asOf ?? 'nothing'} to ${asOf}` };
   }
   if (model.materialized === 'view') return { kind: 'unchanged', why: 'a view reads its inputs anew' };
   if (facts.fullRefresh) return { kind: 'rebuild', why: 'a full refresh was asked for' };
-  return decideByInputs(facts, state);
+  return decideByInputs(facts, state, isMoved);
 }
 
-function decideByInputs({ model, versions, knowsChanges }: DecisionFacts, state: ModelState): Decision {
-  const changed = model.inputs.filter((input) => state.consumed[input] !== (versions.get(input) ?? 0));
+/** True when the rows that come or go with the logical date can be told. */
+function tracesDate({ refresh }: CompiledModel): boolean {
+  return refresh.kind === 'partition' && refresh.reads[AS_OF] !== undefined;
+}
+
+function decideByInputs(
+  { model, versions, knowsChanges }: DecisionFacts,
+  state: ModelState,
+  isMoved: boolean,
+): Decision {
+  const inputs = model.inputs.filter((input) => state.consumed[input] !== (versions.get(input) ?? 0));
+  const changed = isMoved ? [...inputs, AS_OF] : inputs;
   if (changed.length === 0) return { kind: 'unchanged', why: 'nothing it reads changed' };
   const why = `changed: ${changed.join(', ')}`;
   if (model.materialized !== 'incremental') return { kind: 'rebuild', why };
@@ -55,6 +67,7 @@ function decideByInputs({ model, versions, knowsChanges }: DecisionFacts, state:
     if (model.refresh.reads[input] === undefined) {
       return { kind: 'rebuild', why: `${input} changed: ${model.refresh.others[input] ?? 'it is not traced'}` };
     }
+    if (input === AS_OF) continue;
     const consumed = state.consumed[input];
     if (consumed === undefined || !knowsChanges(input, consumed)) {
       return { kind: 'rebuild', why: `the changed rows of ${input} are not known one by one` };

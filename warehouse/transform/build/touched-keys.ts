@@ -4,7 +4,7 @@ import type { AstNode } from '../ast.ts';
 import { bronzeColumns } from '../bind.ts';
 import { deriveTouched } from '../delta/derive.ts';
 import { normalizeQuery } from '../delta/normal-form.ts';
-import type { NormalForm } from '../delta/normal-query.ts';
+import { AS_OF, type NormalForm } from '../delta/normal-query.ts';
 import type { Rule } from '../delta/rules.ts';
 import { createFunctionFacts, type FunctionFacts } from '../function-facts.ts';
 import { macroBody } from '../macros.ts';
@@ -22,6 +22,8 @@ export interface TouchedKeys {
     model: CompiledModel,
     rule: RefreshRule & { readonly kind: 'partition' },
     changed: ReadonlyMap<string, string>,
+    /** The logical dates before and now, where that is a change too. */
+    dates?: { readonly before: string; readonly now: string },
   ): Promise<TouchedQuery>;
 }
 
@@ -83,13 +85,15 @@ export function createTouchedKeys(
   }
 
   return {
-    async queryFor(model, rule, changed) {
+    async queryFor(model, rule, changed, moved) {
       const form = forms.get(model.name) ?? normalize(model);
       forms.set(model.name, form);
       try {
-        const tables = new Set(changed.keys());
+        const tables = new Set([...changed.keys(), ...(moved === undefined ? [] : [AS_OF])]);
+        const [earlier = '', later = ''] = moved === undefined ? [] : [moved.before, moved.now].sort();
+        const dates = moved === undefined ? undefined : { earlier, later };
         const nameOf = (table: string) => changed.get(table) ?? table;
-        const touched = deriveTouched(await form, { tables, nameOf }, without);
+        const touched = deriveTouched(await form, { tables, nameOf, dates }, without);
         if (!touched.affected) return { kind: 'nothing' };
         const by = rule.by.map((name) => model.boundColumns.findIndex((column) => column.name === name));
         const lost = by.findIndex((i) => touched.known[i] !== true);

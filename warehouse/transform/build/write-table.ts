@@ -121,6 +121,8 @@ export interface RefreshFacts extends WriteFacts {
   readonly touchedKeys: TouchedKeys;
   /** Input → version it was consumed at, for the inputs that changed. */
   readonly changed: ReadonlyMap<string, number>;
+  /** The logical dates before and now, where the model follows a move. */
+  readonly dates?: { readonly before: string; readonly now: string } | undefined;
 }
 
 /** Recomputes the touched partitions only; says why when the whole table must be rebuilt instead. */
@@ -180,8 +182,8 @@ export async function refreshTable(
 }
 
 /** The query of the touched values of `by`, or why there is none. */
-async function findTouched({ model, rule, changes, changed, touchedKeys }: RefreshFacts): Promise<TouchedQuery> {
+async function findTouched({ model, rule, changes, changed, dates, touchedKeys }: RefreshFacts): Promise<TouchedQuery> {
   const names = new Map<string, string>();
   for (const [input, consumed] of changed) names.set(input, await changes.relationOf(input, consumed));
-  return touchedKeys.queryFor(model, rule, names);
+  return touchedKeys.queryFor(model, rule, names, dates);
 }

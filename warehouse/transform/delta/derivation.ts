@@ -26,6 +26,8 @@ export interface ChangedTables {
   readonly tables: ReadonlySet<string>;
   /** Name of the temporary table of a table's changed rows: columns as read, and `_sluice_sign`, below 0 for rows that stood before. */
   readonly nameOf: (table: string) => string;
+  /** How the logical date moved: the earlier date and the later. Present when AS_OF is among the tables. */
+  readonly dates?: { readonly earlier: string; readonly later: string } | undefined;
 }
 
 export interface Derivation {

@@ -1,4 +1,4 @@
-import type { AstNode } from '../ast.ts';
+import { type AstNode, nodeOf } from '../ast.ts';
 import { NotProvable } from '../query-expressions.ts';
 import { type Derivation, type Derived, itemsOf } from './derivation.ts';
 import { joinVariants, openLeaves, type Variant } from './join-variants.ts';
@@ -6,6 +6,7 @@ import {
   columnNode,
   comparison,
   conjunction,
+  dateNode,
   exists,
   functionNameOf,
   isNull,
@@ -28,6 +29,7 @@ export function deriveSelect(query: SelectQuery, outer: Traceable, derivation: D
   const { states, traceable } = openLeaves(first, steps, outer, derivation);
   const isKnown = (node: AstNode): boolean => tracer.isKnown(node, traceable);
   const kept = without.has('conditions that cannot be traced are dropped') ? query.where : query.where.filter(isKnown);
+  const dated = movedConditions();
   const groups = grouping.kind === 'sets' ? grouping.by : [];
   if (!groups.every(isKnown)) throw new NotProvable('grouping sets over a column that cannot be traced');
   const keepsGroups = grouping.kind === 'sets' && !without.has('grouping sets are kept');
@@ -44,7 +46,7 @@ export function deriveSelect(query: SelectQuery, outer: Traceable, derivation: D
   const parts = [
     ...outputs,
     ...query.where,
-    ...[query.having, query.qualify].flatMap((part) => part ?? []),
+    ...[query.having, query.qualify].flatMap((part) => (part === undefined ? [] : [part])),
     ...('by' in grouping ? grouping.by : []),
     ...query.orders,
     ...query.distinctOn,
@@ -70,12 +72,38 @@ export function deriveSelect(query: SelectQuery, outer: Traceable, derivation: D
   }
   if (partitions.length > 0 && grouping.kind === 'sets') throw new NotProvable('a window stands over grouping sets');
 
+  /** Of each `x <= as_of()` in WHERE the x: when the date moves, exactly the rows between the two dates come or go. */
+  function movedConditions(): readonly AstNode[] {
+    const isMoved = (part: AstNode) => has(part, tracer.isMovedDate);
+    const conditions = query.where.filter(isMoved);
+    const elsewhere: readonly AstNode[] = [
+      ...outputs,
+      ...[query.having, query.qualify].flatMap((part) => (part === undefined ? [] : [part])),
+      ...('by' in grouping ? grouping.by : []),
+      ...query.orders,
+      ...query.distinctOn,
+      ...steps.flatMap((step) => step.on),
+    ];
+    const bounded = conditions.map((condition) => {
+      const [left, right] = [nodeOf(condition['left']), nodeOf(condition['right'])];
+      if (condition['type'] === 'COMPARE_LESSTHANOREQUALTO' && right !== undefined && tracer.isMovedDate(right))
+        return left;
+      if (condition['type'] === 'COMPARE_GREATERTHANOREQUALTO' && left !== undefined && tracer.isMovedDate(left))
+        return right;
+      return undefined;
+    });
+    const known = bounded.flatMap((node) => (node !== undefined && isKnown(node) ? [node] : []));
+    if (known.length < conditions.length || elsewhere.some(isMoved))
+      throw new NotProvable('as_of() stands where more than the rows between two dates depends on it');
+    return known;
+  }
+
   /** What some expressions ask of FROM, and the variants that answer. */
   function variantsFor(wanted: readonly AstNode[]): {
     readonly plus: readonly Variant[];
     readonly delta: readonly Variant[];
   } {
-    const above = [...wanted, ...kept, ...groups, ...subqueries.map(({ node }) => node)];
+    const above = [...wanted, ...kept, ...dated, ...groups, ...subqueries.map(({ node }) => node)];
     const looking = states.filter(({ leaf, traced }) => traced && leaf.looksAt.size > 0).map(({ leaf }) => leaf.exact);
     const inside = states.filter(({ traced, affected }) => !traced && affected).map(({ leaf }) => leaf.exact);
     const conditions = steps.map((step) => ({ alias: step.leaf.alias, on: step.on.filter(isKnown) }));
@@ -87,12 +115,18 @@ export function deriveSelect(query: SelectQuery, outer: Traceable, derivation: D
       return [...columnRefs([...above, ...looking, ...inside, ...others])].some((ref) => ref.alias === alias);
     };
     const { plus, delta } = joinVariants(states, { traceable, needed, isRead }, derivation);
-    const keep = ({ from, where }: Variant): Variant => ({ from, where: [...where, ...kept] });
+    const { earlier, later } = derivation.changed.dates ?? { earlier: '', later: '' };
+    const until = dated.map((node) => comparison('COMPARE_LESSTHANOREQUALTO', node, dateNode(later)));
+    const keep = ({ from, where }: Variant): Variant => ({ from, where: [...where, ...kept, ...until] });
+    const between = dated.flatMap((node) => {
+      const since = comparison('COMPARE_GREATERTHAN', node, dateNode(earlier));
+      return plus.map(keep).map(({ from, where }) => ({ from, where: [...where, since] }));
+    });
     const changed = subqueries.flatMap(({ node, inner, isWanted }) => {
       const condition = mayHaveChanged(node, derivation.derive(inner, traceable), isWanted);
       return plus.map(({ from, where }) => ({ from, where: [...where, ...kept, condition] }));
     });
-    return { plus: plus.map(keep), delta: [...delta.map(keep), ...changed] };
+    return { plus: plus.map(keep), delta: [...delta.map(keep), ...between, ...changed] };
   }
 
   /** A condition that holds for every row for which the subquery's value may have changed. */

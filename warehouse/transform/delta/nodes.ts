@@ -50,11 +50,23 @@ export function renamed(node: AstNode, alias: string): AstNode {
 }
 
 export function comparison(
-  type: 'COMPARE_EQUAL' | 'COMPARE_NOT_DISTINCT_FROM',
+  type: 'COMPARE_EQUAL' | 'COMPARE_NOT_DISTINCT_FROM' | 'COMPARE_GREATERTHAN' | 'COMPARE_LESSTHANOREQUALTO',
   left: AstNode,
   right: AstNode,
 ): AstNode {
   return { class: 'COMPARISON', type, alias: '', query_location: NOWHERE, left, right };
+}
+
+export function dateNode(date: string): AstNode {
+  return {
+    class: 'CAST',
+    type: 'OPERATOR_CAST',
+    alias: '',
+    query_location: NOWHERE,
+    child: textNode(date),
+    cast_type: { id: 'DATE', type_info: null },
+    try_cast: false,
+  };
 }
 
 /** `left < 0` */

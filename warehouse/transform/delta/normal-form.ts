@@ -12,6 +12,7 @@ import {
 } from './normal-expression.ts';
 import { exactFrom, normalizeFrom } from './normal-from.ts';
 import {
+  AS_OF,
   columnRefs,
   type Grouping,
   type NormalForm,
@@ -250,6 +251,7 @@ export function normalizeQuery(query: AstNode, context: NormalContext): NormalFo
     const reads = new Set([
       ...leaves.flatMap((leaf) => [...leaf.reads]),
       ...inside.flatMap((part) => [...(subqueries.get(part)?.reads ?? [])]),
+      ...(inside.some((part) => part['class'] === 'FUNCTION' && context.isAsOf(functionNameOf(part))) ? [AS_OF] : []),
     ]);
     const exact = selectNode({
       items: outputs.map((output, i) => renamed(output, outputName(i))),
@@ -288,6 +290,7 @@ export function normalizeQuery(query: AstNode, context: NormalContext): NormalFo
     subqueryOf: (node) => subqueries.get(node),
     isAggregate: context.isAggregate,
     isWindow: context.isWindow,
+    isAsOf: context.isAsOf,
   };
 }
 

@@ -15,7 +15,7 @@ import {
   tableItem,
 } from './nodes.ts';
 import { conjunctsOf } from './normal-expression.ts';
-import { columnRefs, type JoinKind, type Leaf, outputName, type Query, type Step } from './normal-query.ts';
+import { AS_OF, columnRefs, type JoinKind, type Leaf, outputName, type Query, type Step } from './normal-query.ts';
 import type { NormalFrom, Normalizer, NormalScope } from './normalizer.ts';
 
 const JOINS: Readonly<Record<string, JoinKind>> = {
@@ -158,9 +158,20 @@ function normalizeRows(node: AstNode, scope: NormalScope, normalizer: Normalizer
       ? { values: resolve(values ?? []) }
       : { function: { ...call, children: resolve(call['children'] ?? []) } }),
   };
-  const leaf: Leaf = { kind: 'rows', alias, exact, reads: new Set(), looksAt: outerAliases(exact) };
+  const leaf: Leaf = {
+    kind: 'rows',
+    alias,
+    exact,
+    reads: readsOfCalls(exact, normalizer),
+    looksAt: outerAliases(exact),
+  };
   const own = textOf(node['alias']).toLowerCase();
   return { leaf, frame: frameOf(own === '' && call !== undefined ? functionNameOf(call) : own, [], columns) };
+}
+
+function readsOfCalls(node: AstNode, { isAsOf }: Normalizer): ReadonlySet<string> {
+  const asks = [...walk(node)].some((part) => part['class'] === 'FUNCTION' && isAsOf(functionNameOf(part)));
+  return new Set(asks ? [AS_OF] : []);
 }
 
 function normalizeJoin(node: AstNode, scope: NormalScope, normalizer: Normalizer): NormalFrom {

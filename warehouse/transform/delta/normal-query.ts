@@ -75,7 +75,11 @@ export interface NormalForm {
   readonly columns: ReadonlyMap<string, ReadonlySet<string>>;
   readonly isAggregate: (functionName: string) => boolean;
   readonly isWindow: (functionName: string) => boolean;
+  readonly isAsOf: (functionName: string) => boolean;
 }
+
+/** Stands among the tables a query reads when it asks for the logical date, which moves as a table changes. */
+export const AS_OF = 'as_of()';
 
 export function outputName(i: number): string {
   return `c${i}`;

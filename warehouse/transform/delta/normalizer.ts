@@ -20,6 +20,7 @@ export interface NormalContext {
   readonly isAggregate: (functionName: string) => boolean;
   /** True for macros that hide a window. */
   readonly isWindow: (functionName: string) => boolean;
+  readonly isAsOf: (functionName: string) => boolean;
 }
 
 interface Cte {

@@ -1,7 +1,7 @@
 import { type AstNode, type AstValue, isNode } from '../ast.ts';
-import { functionNameOf } from './nodes.ts';
+import { functionNameOf, functionNameOf } from './nodes.ts';
 import { textOfNode } from './normal-expression.ts';
-import { columnRefs, type NormalForm, ownNodes, type Query } from './normal-query.ts';
+import { AS_OF, columnRefs, type NormalForm, ownNodes, type Query } from './normal-query.ts';
 
 /** Which expressions can be computed for a changed row from the changed rows below it. */
 
@@ -13,6 +13,8 @@ export interface Tracer {
   readonly affectedQuery: (node: AstNode) => Query | undefined;
   readonly isKnown: (expression: AstNode, traceable: Traceable) => boolean;
   readonly isWindow: (node: AstNode) => boolean;
+  /** True for as_of(), when it moved. */
+  readonly isMovedDate: (node: AstNode) => boolean;
 }
 
 export function createTracer(form: NormalForm, changed: ReadonlySet<string>): Tracer {
@@ -24,13 +26,16 @@ export function createTracer(form: NormalForm, changed: ReadonlySet<string>): Tr
   const isCall = (node: AstNode): boolean => node['class'] === 'FUNCTION';
   const isWindow = (node: AstNode): boolean =>
     node['class'] === 'WINDOW' || (isCall(node) && form.isWindow(functionNameOf(node)));
+  const isMovedDate = (node: AstNode): boolean =>
+    changed.has(AS_OF) && isCall(node) && form.isAsOf(functionNameOf(node));
   return {
     isAffected,
+    isMovedDate,
     affectedQuery,
     isWindow,
     isKnown(expression, traceable) {
       for (const node of ownNodes(expression)) {
-        if (isWindow(node) || affectedQuery(node) !== undefined) return false;
+        if (isWindow(node) || isMovedDate(node) || affectedQuery(node) !== undefined) return false;
         if (isCall(node) && form.isAggregate(functionNameOf(node))) return false;
       }
       return reachesOnlyKnown(expression, traceable);
