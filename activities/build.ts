@@ -88,6 +88,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         asOf: request.asOf,
         ...(request.select && { select: request.select }),
         ...(request.fullRefresh && { fullRefresh: true }),
+        ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
       });
       const buildId = randomUUID();
       const standing = previous && { standing: describeRelease(previous) };
@@ -107,6 +108,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
             workDir: dir,
             selected: plan.selected,
             ...(request.fullRefresh && { fullRefresh: true }),
+            ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
             limits,
             log,
             onProgress: relay.onProgress,

@@ -30,6 +30,8 @@ export interface OpenBuildRequest {
   readonly select?: readonly string[];
   /** Rebuild every selected model from bronze instead of refreshing it. */
   readonly fullRefresh?: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: readonly string[];
 }
 
 export interface BuildHandle {

@@ -18,6 +18,8 @@ export interface RunRequest {
   readonly select?: readonly string[] | undefined;
   readonly source?: readonly string[] | undefined;
   readonly fullRefresh?: boolean | undefined;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: readonly string[] | undefined;
 }
 
 export interface RunHooks {
@@ -53,6 +55,7 @@ async function runSteps(
         ...(request.source && { sources: request.source }),
         ...(request.select && { select: request.select }),
         ...(request.fullRefresh && { fullRefresh: true }),
+        ...(request.dropHistory && { dropHistory: request.dropHistory }),
       },
       {
         log: project.log,

@@ -18,6 +18,8 @@ export interface EltInput {
   readonly sources?: readonly string[];
   readonly select?: readonly string[];
   readonly fullRefresh?: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: readonly string[];
   /** What to do: all of it, or one half. */
   readonly steps?: 'all' | 'extract' | 'build';
 }

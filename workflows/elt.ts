@@ -24,6 +24,7 @@ const FIELDS = {
   sources: texts('names of sources'),
   select: texts('model selectors'),
   fullRefresh: flag,
+  dropHistory: texts('names of snapshots'),
   steps: oneOf('all', 'extract', 'build'),
   kind: oneOf('nightly', 'manual', 'backfill'),
   timeZone,
@@ -71,6 +72,7 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       ...(input.sources && { sources: input.sources }),
       ...(input.select && { select: input.select }),
       ...(input.fullRefresh === true && { fullRefresh: true }),
+      ...(input.dropHistory && { dropHistory: input.dropHistory }),
     });
     setSearchAttributes({ EltRows: countRows(result.extract) });
     state.finish();

@@ -64,6 +64,7 @@ async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey
     asOf: input.asOf,
     ...(input.select && { select: input.select }),
     ...(input.fullRefresh && { fullRefresh: true }),
+    ...(input.dropHistory && { dropHistory: input.dropHistory }),
   });
   let published = false;
   try {

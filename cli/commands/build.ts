@@ -1,7 +1,7 @@
 import type { CommandHost } from '../context.ts';
 import { runHere } from '../run-here.ts';
 import { printRun } from '../run-report.ts';
-import type { RunOptions } from './run.ts';
+import { DROP_HISTORY, type RunOptions } from './run.ts';
 
 export function registerBuild({ program, action }: CommandHost): void {
   program
@@ -16,6 +16,7 @@ export function registerBuild({ program, action }: CommandHost): void {
       'only these models: name, +name (with what it reads), name+ (with what reads it), tag:NAME',
     )
     .option('--full-refresh', 'compute the selected models from bronze again')
+    .option('--drop-history <snapshot...>', DROP_HISTORY)
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends\n  $ sluice build --full-refresh',

@@ -4,7 +4,7 @@ import { assertDate, resolveAsOf } from '../../infra/run-project.ts';
 import { type PlanStep, planBuild } from '../../warehouse/transform/index.ts';
 import type { CommandHost } from '../context.ts';
 import { formatCount, formatTable } from '../table.ts';
-import type { RunOptions } from './run.ts';
+import { DROP_HISTORY, type RunOptions } from './run.ts';
 
 export function registerPlan({ program, action }: CommandHost): void {
   program
@@ -19,6 +19,7 @@ export function registerPlan({ program, action }: CommandHost): void {
       'only these models: name, +name (with what it reads), name+ (with what reads it), tag:NAME',
     )
     .option('--full-refresh', 'as if every selected model were computed from bronze again')
+    .option('--drop-history <snapshot...>', DROP_HISTORY)
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice plan\n  $ sluice plan --select gold.fct_transactions+\n  $ sluice plan --as-of 2026-06-30 --json',
@@ -36,6 +37,7 @@ export function registerPlan({ program, action }: CommandHost): void {
           asOf: options.asOf ?? (await resolveAsOf(project, undefined)),
           ...(options.select && { select: options.select }),
           ...(options.fullRefresh && { fullRefresh: true }),
+          ...(options.dropHistory && { dropHistory: new Set(options.dropHistory) }),
         });
         output.result({
           as_of: plan.asOf,

@@ -11,12 +11,16 @@ export interface RunOptions {
   readonly select?: readonly string[];
   readonly source?: readonly string[];
   readonly fullRefresh?: boolean;
+  readonly dropHistory?: readonly string[];
 }
 
 interface TemporalRunOptions extends RunOptions {
   readonly temporal?: boolean;
   readonly wait: boolean;
 }
+
+export const DROP_HISTORY =
+  "let the history of these snapshots go, and read it again from bronze's log as far as that goes back";
 
 export function registerRun({ program, action }: CommandHost): void {
   program
@@ -29,7 +33,8 @@ export function registerRun({ program, action }: CommandHost): void {
       '--as-of <date>',
       'logical date of the run, YYYY-MM-DD (default: today in UTC, or the last day of the demo data)',
     )
-    .option('--full-refresh', 'compute every model from bronze again')
+    .option('--full-refresh', 'compute every model from bronze again; the history of snapshots stays')
+    .option('--drop-history <snapshot...>', DROP_HISTORY)
     .option('--temporal', 'let a worker on the Temporal server do it (sluice worker)')
     .option('--no-wait', 'with --temporal: start it and return')
     .addHelpText(
@@ -58,6 +63,7 @@ async function runOnTemporal(
     const run = await startElt(temporal, {
       ...(options.asOf !== undefined && { asOf: options.asOf }),
       ...(options.fullRefresh === true && { fullRefresh: true }),
+      ...(options.dropHistory && { dropHistory: options.dropHistory }),
     });
     output.note(`${run.workflowId} started: ${run.link}`);
     if (!options.wait) {

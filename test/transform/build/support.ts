@@ -165,6 +165,7 @@ export interface BuildRequest {
   readonly asOf?: string;
   readonly limits?: BuildLimits;
   readonly fullRefresh?: boolean;
+  readonly dropHistory?: ReadonlySet<string>;
   readonly selected?: ReadonlySet<string>;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
@@ -189,7 +190,7 @@ export async function startBuild(
   const workDir = join(request.dir, `work-${process.pid}-${workDirs}`);
   const current = previous ?? (await request.releases.current());
   const paths = await request.releases.checkout(current, workDir);
-  const { project, bronze, fullRefresh, selected, signal } = request;
+  const { project, bronze, fullRefresh, dropHistory, selected, signal } = request;
   const build = await openBuild({
     project,
     paths,
@@ -201,6 +202,7 @@ export async function startBuild(
     log: silent,
     onProgress: request.onProgress ?? ignoreProgress,
     ...(fullRefresh === undefined ? {} : { fullRefresh }),
+    ...(dropHistory === undefined ? {} : { dropHistory }),
     ...(selected === undefined ? {} : { selected }),
     ...(signal === undefined ? {} : { signal }),
   });
