@@ -16,6 +16,7 @@ import { fingerprintModel } from './fingerprint.ts';
 import { orderGraph, reach } from './graph.ts';
 import { lintModel, readsElsewhere } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
+import { BUILT_IN } from './macros.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
@@ -173,6 +174,9 @@ async function compileModel(
     model,
     query,
     macros: new Map([...macros.bodies].filter(([name]) => called.has(name))),
+    parameters: macros.macros.flatMap(({ name, file, parameters }) =>
+      called.has(name) && file !== BUILT_IN ? [[name, ...parameters]] : [],
+    ),
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
       return {

@@ -9,6 +9,8 @@ export function fingerprintModel(facts: {
   readonly query: AstNode;
   /** Macros it calls, however deep: name → body. */
   readonly macros: ReadonlyMap<string, AstNode>;
+  /** The project's own macros among them, each with its parameters: their order says which argument is which. */
+  readonly parameters?: readonly (readonly string[])[];
   /** Direct dependencies with their columns; a view also brings its own fingerprint, for its SQL is part of this query. */
   readonly upstream: readonly {
     readonly name: string;
@@ -32,6 +34,9 @@ export function fingerprintModel(facts: {
     macros: [...facts.macros]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, body]) => [name, withoutLocations(body)]),
+    ...((facts.parameters?.length ?? 0) === 0
+      ? {}
+      : { parameters: facts.parameters?.map((list) => list.join(',')).toSorted() }),
     upstream: [...facts.upstream].sort(byName).map(({ name, columns, fingerprint }) => ({
       name,
       columns: columns.map((column) => [column.name, column.type]),

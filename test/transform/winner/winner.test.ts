@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
-import { openWorld, snapshotText } from '../snapshot/world.ts';
 import { modelText, problemsOf } from '../compile/project.ts';
+import { openWorld, snapshotText } from '../snapshot/world.ts';
 
 /** Events in bronze, many of one account and day: a model keyed by them has several rows of one key. */
 const TABLES = {

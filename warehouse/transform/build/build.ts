@@ -15,9 +15,9 @@ import {
   type WarehouseFile,
   type WarehousePaths,
 } from '../../core/release.ts';
+import { requireHistoryKept } from '../kept-history.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
-import { requireHistoryKept } from '../kept-history.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
