@@ -94,6 +94,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
         ...(request.select && { select: request.select }),
         ...(request.exclude && { exclude: request.exclude }),
         ...(request.fullRefresh && { fullRefresh: true }),
+        ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
       });
       if (request.planId !== undefined && request.planId !== plan.id) throw planStale(request.planId, plan.id);
       const buildId = randomUUID();
@@ -118,6 +119,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
             ...(request.fullRefresh && { fullRefresh: true }),
             ...(request.fullTests && { fullTests: true }),
             failuresDir: join(dependencies.failuresDir, nameFailures(buildId)),
+            ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
             limits,
             log,
             onProgress: relay.onProgress,

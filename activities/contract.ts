@@ -38,6 +38,8 @@ export interface OpenBuildRequest {
   readonly fullRefresh?: boolean;
   /** Test every table whole, also where nothing changed. */
   readonly fullTests?: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: readonly string[];
 }
 
 export interface BuildHandle {

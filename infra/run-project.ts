@@ -24,6 +24,8 @@ export interface RunRequest {
   readonly source?: readonly string[] | undefined;
   readonly fullRefresh?: boolean | undefined;
   readonly fullTests?: boolean | undefined;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: readonly string[] | undefined;
 }
 
 export interface RunHooks {
@@ -63,6 +65,7 @@ async function runSteps(
         ...(request.privateName !== undefined && { privateName: request.privateName }),
         ...(request.fullRefresh && { fullRefresh: true }),
         ...(request.fullTests && { fullTests: true }),
+        ...(request.dropHistory && { dropHistory: request.dropHistory }),
       },
       {
         log: project.log,

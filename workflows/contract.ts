@@ -25,6 +25,8 @@ export interface EltInput {
   readonly fullRefresh?: boolean;
   /** Test every table whole, also where nothing changed. */
   readonly fullTests?: boolean;
+  /** Snapshots whose history may go. */
+  readonly dropHistory?: readonly string[];
   /** What to do: all of it, or one half. */
   readonly steps?: 'all' | 'extract' | 'build';
 }

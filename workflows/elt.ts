@@ -26,6 +26,7 @@ const FIELDS = {
   exclude: texts('model selectors'),
   fullRefresh: flag,
   fullTests: flag,
+  dropHistory: texts('names of snapshots'),
   steps: oneOf('all', 'extract', 'build'),
   kind: oneOf('nightly', 'manual', 'backfill'),
   timeZone,
@@ -76,6 +77,7 @@ export async function elt(raw?: EltStart): Promise<EltResult> {
       ...(input.exclude && { exclude: input.exclude }),
       ...(input.fullRefresh === true && { fullRefresh: true }),
       ...(input.fullTests === true && { fullTests: true }),
+      ...(input.dropHistory && { dropHistory: input.dropHistory }),
     });
     setSearchAttributes({ EltRows: countRows(result.extract) });
     state.finish();

@@ -68,6 +68,7 @@ async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey
     ...(input.privateName !== undefined && { privateName: input.privateName }),
     ...(input.fullRefresh && { fullRefresh: true }),
     ...(input.fullTests && { fullTests: true }),
+    ...(input.dropHistory && { dropHistory: input.dropHistory }),
   });
   let published = false;
   try {

@@ -8,7 +8,7 @@ import type { CommandContext, CommandHost } from '../context.ts';
 import { runHere } from '../run-here.ts';
 import { printRun } from '../run-report.ts';
 import { addSelectionOptions } from '../selection-options.ts';
-import type { RunOptions } from './run.ts';
+import { DROP_HISTORY, type RunOptions } from './run.ts';
 
 interface BuildOptions extends RunOptions {
   readonly plan?: string;
@@ -31,6 +31,7 @@ export function registerBuild({ program, action }: CommandHost): void {
     )
     .option('--plan <id>', 'do what this plan said or nothing: its id, or a file of `sluice plan --json`')
     .option('--full-tests', 'test every table whole, not only the rows that changed, and also when nothing did')
+    .option('--drop-history <snapshot...>', DROP_HISTORY)
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice build\n  $ sluice build --select +gold.fct_monthly_trends --exclude tag:slow\n  $ sluice build --plan plan.json\n  $ sluice build --private new-totals && sluice diff --private new-totals && sluice promote new-totals\n  $ sluice build --full-refresh',

@@ -7,7 +7,7 @@ import type { CommandHost } from '../context.ts';
 import { toSnakeCase } from '../output.ts';
 import { printPlan } from '../plan-report.ts';
 import { addSelectionOptions } from '../selection-options.ts';
-import type { RunOptions } from './run.ts';
+import { DROP_HISTORY, type RunOptions } from './run.ts';
 
 export function registerPlan({ program, action }: CommandHost): void {
   const command = program
@@ -19,6 +19,7 @@ export function registerPlan({ program, action }: CommandHost): void {
     .option('--as-of <date>', 'logical date, YYYY-MM-DD (default: that of the current release, else today in UTC)');
   addSelectionOptions(command)
     .option('--full-refresh', 'as if every selected model were computed from bronze again')
+    .option('--drop-history <snapshot...>', DROP_HISTORY)
     .addHelpText(
       'after',
       '\nExamples:\n  $ sluice plan\n  $ sluice plan --select changed+ --exclude tag:slow\n  $ sluice plan --as-of 2026-06-30 --json > plan.json && sluice build --plan plan.json',
@@ -37,6 +38,7 @@ export function registerPlan({ program, action }: CommandHost): void {
           ...(options.select && { select: options.select }),
           ...(options.exclude && { exclude: options.exclude }),
           ...(options.fullRefresh && { fullRefresh: true }),
+          ...(options.dropHistory && { dropHistory: new Set(options.dropHistory) }),
         });
         const kept = toKeptPlan(plan, options);
         if (plan.needed) await keepPlan(config, kept);

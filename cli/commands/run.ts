@@ -13,12 +13,16 @@ export interface RunOptions {
   readonly source?: readonly string[];
   readonly fullRefresh?: boolean;
   readonly fullTests?: boolean;
+  readonly dropHistory?: readonly string[];
 }
 
 interface TemporalRunOptions extends RunOptions {
   readonly temporal?: boolean;
   readonly wait: boolean;
 }
+
+export const DROP_HISTORY =
+  "let the history of these snapshots go, and read it again from bronze's log as far as that goes back";
 
 export function registerRun({ program, action }: CommandHost): void {
   program
@@ -31,8 +35,9 @@ export function registerRun({ program, action }: CommandHost): void {
       '--as-of <date>',
       'logical date of the run, YYYY-MM-DD (default: today in UTC, or the last day of the demo data)',
     )
-    .option('--full-refresh', 'compute every model from bronze again')
+    .option('--full-refresh', 'compute every model from bronze again; the history of snapshots stays')
     .option('--full-tests', 'test every table whole, not only the rows that changed, and also when nothing did')
+    .option('--drop-history <snapshot...>', DROP_HISTORY)
     .option('--temporal', 'let a worker on the Temporal server do it (sluice worker)')
     .option('--no-wait', 'with --temporal: start it and return')
     .addHelpText(
@@ -62,6 +67,7 @@ async function runOnTemporal(
       ...(options.asOf !== undefined && { asOf: options.asOf }),
       ...(options.fullRefresh === true && { fullRefresh: true }),
       ...(options.fullTests === true && { fullTests: true }),
+      ...(options.dropHistory && { dropHistory: options.dropHistory }),
     });
     output.note(`${run.workflowId} started: ${run.link}`);
     if (!options.wait) {

@@ -16,6 +16,7 @@ import { fingerprintModel, headerFacts } from './fingerprint.ts';
 import { orderGraph } from './graph.ts';
 import { lintAsOf, lintQuery, readsElsewhere } from './lint.ts';
 import type { ProjectFiles } from './load.ts';
+import { BUILT_IN } from './macros.ts';
 import type { CompiledModel, CompiledProject, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
 import { createShapeContext, shapeModel } from './plan/model-shape.ts';
@@ -269,7 +270,16 @@ async function compileModel(
     header: headerFacts(model),
     context: createShapeContext(context.engine.aggregates, macros.bodies),
   });
-  const fingerprint = fingerprintModel({ model, query, macros: calledMacros, uses, columns: boundColumns });
+  const fingerprint = fingerprintModel({
+    model,
+    query,
+    macros: calledMacros,
+    parameters: macros.macros.flatMap(({ name, file, parameters }) =>
+      called.has(name) && file !== BUILT_IN ? [[name, ...parameters]] : [],
+    ),
+    uses,
+    columns: boundColumns,
+  });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
   const refresh: RefreshRule = needsRule(model.name, fingerprint)
     ? await deriveRefreshRule(entry, boundColumns, context)

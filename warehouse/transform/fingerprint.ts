@@ -11,6 +11,8 @@ export function fingerprintModel(facts: {
   readonly query: AstNode;
   /** Macros it calls, however deep: name → body. */
   readonly macros: ReadonlyMap<string, AstNode>;
+  /** The project's own macros among them, each with its parameters: their order says which argument is which. */
+  readonly parameters?: readonly (readonly string[])[];
   /** What it takes of its direct dependencies: a column that it never names cannot change it. */
   readonly uses: readonly UpstreamUse[];
   readonly columns: readonly BoundColumn[];
@@ -22,6 +24,9 @@ export function fingerprintModel(facts: {
     ...headerFacts(model),
     columns: facts.columns.map(({ name, type }) => [name, type]),
     macros: [...facts.macros].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, body]) => [name, canonicalQuery(body)]),
+    ...((facts.parameters?.length ?? 0) === 0
+      ? {}
+      : { parameters: facts.parameters?.map((list) => list.join(',')).toSorted() }),
     upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
 }

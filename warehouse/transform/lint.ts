@@ -76,7 +76,12 @@ export function readsElsewhere({ tableFunctions }: References): boolean {
   return tableFunctions.some(({ name }) => !TABLE_FUNCTIONS.has(name));
 }
 
-type Report = (node: AstNode | undefined, message: string, remedy: string) => void;
+/** The same for a macro's body: what a model may not call it may not reach through a macro either. */
+export function lintExpression(body: AstNode, engine: SqlEngine, report: Report): void {
+  for (const node of walk(body)) lintNode(node, engine, report);
+}
+
+export type Report = (node: AstNode | undefined, message: string, remedy: string) => void;
 
 const TABLE_FUNCTIONS: ReadonlySet<string> = new Set(['unnest', 'generate_series', 'range', 'repeat', 'repeat_row']);
 

@@ -18,9 +18,12 @@ const RATIO = `create or replace macro ratio(n, d) as (
 
 const MEAN = `create or replace macro mean(x) as ratio(sum(x), count(x))`;
 
+/** File of the macros that every project has. */
+export const BUILT_IN = '(built in)';
+
 export const BUILT_IN_MACROS: readonly Macro[] = [
-  { name: 'ratio', parameters: ['n', 'd'], file: '(built in)', sql: RATIO },
-  { name: 'mean', parameters: ['x'], file: '(built in)', sql: MEAN },
+  { name: 'ratio', parameters: ['n', 'd'], file: BUILT_IN, sql: RATIO },
+  { name: 'mean', parameters: ['x'], file: BUILT_IN, sql: MEAN },
 ];
 
 /** The statement that creates a macro in the connection (`temp`) or inside a database file, e.g. gold. */
@@ -43,7 +46,7 @@ export function asOfMacro(asOf: AsOf): Macro {
   return {
     name: 'as_of',
     parameters: [],
-    file: '(built in)',
+    file: BUILT_IN,
     sql: `create or replace macro as_of() as (date ${quoteLiteral(asOf)})`,
   };
 }

@@ -1,12 +1,13 @@
-import { type AstNode, nodeOf, nodesOf } from './ast.ts';
+import { type AstNode, byteOf, nodeOf, nodesOf, walk } from './ast.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { orderGraph } from './graph.ts';
+import { lintExpression } from './lint.ts';
 import type { ProjectFile } from './load.ts';
 import { asOfMacro, BUILT_IN_MACROS, createMacroSql } from './macros.ts';
 import type { Macro } from './model.ts';
 import { readReferences } from './references.ts';
-import { locate, scanSql } from './source-text.ts';
+import { locate, offsetOfByte, scanSql } from './source-text.ts';
 import type { SqlEngine } from './sql-engine.ts';
 
 /** Macros of sql/macros/*.sql, checked, ordered and created for binding. One macro per file, scalar, reading no tables. */
@@ -21,6 +22,8 @@ export interface LoadedMacros {
 
 const STATEMENT =
   /^create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?(?:macro|function)\s+(\w+)\s*\(([^)]*)\)\s*as\s+/i;
+/** Parentheses within the list of parameters: a default that is a call. */
+const DEFAULTS = /^create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?(?:macro|function)\s+(\w+)\s*\([^)]*:=/i;
 const REMEDY = 'Write one statement: create macro name(parameters) as expression.';
 
 export async function loadMacros(
@@ -104,13 +107,25 @@ function readMacro(
   const from = Math.max(plain.search(/\S/), 0);
   const head = STATEMENT.exec(plain.slice(from, semicolon));
   const name = head?.[1]?.toLowerCase();
+  if (head === null && DEFAULTS.test(plain.slice(from)))
+    return report(
+      from,
+      'a parameter of the macro has a default',
+      'Name parameters without default, and write a second macro for it.',
+    );
   if (head === null || name === undefined) return report(from, 'the file does not define a macro');
   if (taken.has(name)) return report(from, `the macro ${name} is defined already`, 'Choose another name.');
   if (engine.functions.has(name)) {
     return report(from, `the macro ${name} has the name of a function of DuckDB`, 'Choose another name.');
   }
   taken.add(name);
-  const parameters = (head[2] ?? '').split(',').flatMap((word) => /^\s*(\w+)\s*$/.exec(word)?.[1] ?? []);
+  const words = (head[2] ?? '').split(',').map((word) => word.trim());
+  const odd = words.find((word) => !/^\w+$/.test(word) && (words.length > 1 || word !== ''));
+  if (odd !== undefined) {
+    const message = `the parameter \`${odd}\` of the macro ${name} is not a plain name`;
+    return report(from, message, 'Name parameters without type and default; write a second macro for a default.');
+  }
+  const parameters = words.filter((word) => word !== '');
   const start = from + head[0].length;
   const body = text.slice(start, semicolon).trimEnd();
   const sql = `create or replace macro ${name}(${parameters.join(', ')}) as ${body}`;
@@ -146,5 +161,10 @@ async function parseBody(engine: SqlEngine, place: Place, diagnostics: Diagnosti
     diagnostics.add({ code: 'MODEL_SQL_INVALID', message, at: at(0), remedy });
     return undefined;
   }
+  lintExpression(parsed.node, engine, (node, message, remedy) => {
+    const byte = node === undefined ? undefined : [...walk(node)].map(byteOf).find((found) => found !== undefined);
+    const offset = offsetOfByte(`${prefix}${place.body}`, byte ?? 0) - prefix.length;
+    diagnostics.add({ code: 'MODEL_LINT', message, at: at(Math.max(0, offset)), remedy });
+  });
   return parsed.node;
 }

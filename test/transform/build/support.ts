@@ -167,6 +167,7 @@ export interface BuildRequest {
   readonly fullRefresh?: boolean;
   readonly fullTests?: boolean;
   readonly failuresDir?: string;
+  readonly dropHistory?: ReadonlySet<string>;
   readonly selected?: ReadonlySet<string>;
   readonly onProgress?: OnProgress;
   readonly signal?: AbortSignal;
@@ -191,7 +192,7 @@ export async function startBuild(
   const workDir = join(request.dir, `work-${process.pid}-${workDirs}`);
   const current = previous ?? (await request.releases.current());
   const paths = await request.releases.checkout(current, workDir);
-  const { project, bronze, fullRefresh, fullTests, failuresDir, selected, signal } = request;
+  const { project, bronze, fullRefresh, fullTests, failuresDir, dropHistory, selected, signal } = request;
   const build = await openBuild({
     project,
     paths,
@@ -205,6 +206,7 @@ export async function startBuild(
     ...(fullRefresh === undefined ? {} : { fullRefresh }),
     ...(fullTests === undefined ? {} : { fullTests }),
     ...(failuresDir === undefined ? {} : { failuresDir }),
+    ...(dropHistory === undefined ? {} : { dropHistory }),
     ...(selected === undefined ? {} : { selected }),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -15,9 +15,9 @@ import {
   type WarehouseFile,
   type WarehousePaths,
 } from '../../core/release.ts';
+import { AS_OF } from '../delta/normal-query.ts';
 import { requireHistoryKept } from '../kept-history.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
-import { AS_OF } from '../delta/normal-query.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
 import { storedShape } from '../plan/model-shape.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';

@@ -1,5 +1,5 @@
 import { type AstNode, type AstValue, isNode } from '../ast.ts';
-import { functionNameOf, functionNameOf } from './nodes.ts';
+import { functionNameOf } from './nodes.ts';
 import { textOfNode } from './normal-expression.ts';
 import { AS_OF, columnRefs, type NormalForm, ownNodes, type Query } from './normal-query.ts';
 
