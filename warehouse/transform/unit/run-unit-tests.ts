@@ -86,7 +86,11 @@ export async function runUnitTests(options: UnitTestOptions): Promise<readonly U
   try {
     const compiler = createUnitCompiler(db, files, new Map([...options.bronze, ...stated]));
     const ready: { test: UnitTest; projects: readonly UnitProject[] }[] = [];
-    for (const test of tests) {
+    const isRead = (test: UnitTest) => {
+      const folder = test.file.slice(0, test.file.lastIndexOf('/') + 1);
+      return !diagnostics.list.some(({ at }) => at.file.startsWith(folder));
+    };
+    for (const test of tests.filter(isRead)) {
       const projects = await compiler.compile(test, diagnostics);
       if (projects !== undefined) ready.push({ test, projects });
     }

@@ -107,6 +107,7 @@ function chooseModels(
 ): { readonly models: ReadonlySet<string>; readonly bronze: ReadonlySet<string> } | undefined {
   const report = (at: SourceLocation, message: string, remedy: string) =>
     diagnostics.add({ code: 'UNIT_TEST_INVALID', message, at, remedy });
+  const before = diagnostics.list.length;
   const models = new Map(project.models.map((model) => [model.name, model]));
   const given = new Map(
     test.steps.flatMap((other) => [...other.given].map(([name, change]) => [name, placeOf(change)])),
@@ -134,6 +135,8 @@ function chooseModels(
     if (models.get(name)?.materialized === 'view')
       report(rows.at, `${name} is a view and holds no rows of its own`, 'Name a table, or give what the view reads.');
   }
+  // What a wrong name leaves without rows or readers is no second problem.
+  if (diagnostics.list.length > before) return undefined;
   const missing = new Map<string, string>();
   const below = reach([...targets.keys()], (name) => {
     if (given.has(name)) return [];
