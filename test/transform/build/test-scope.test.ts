@@ -25,6 +25,12 @@ materialized: incremental
 key: [customer]
 */
 select customer, min(day) as since from silver.stg_orders where id < 100 group by customer`,
+  'silver/shop/dear.sql': `/*
+description: A view that is tested itself and is a parent.
+materialized: view
+columns: { customer: { tests: [{ not_null: true, severity: warn }] } }
+*/
+select customer, amount from silver.stg_orders where amount > 1`,
   'gold/shop/facts.sql': `/*
 description: One row per order.
 materialized: incremental
@@ -32,7 +38,7 @@ key: [id]
 owner: { public: a test }
 columns:
   id: { tests: [unique] }
-  customer: { tests: [{ relationships: { to: silver.customers, column: customer } }, { accepted_values: [ann, bob, cy] }] }
+  customer: { tests: [{ relationships: { to: silver.customers, column: customer } }, { relationships: { to: silver.dear, column: customer }, name: is_dear, severity: warn }, { accepted_values: [ann, bob, cy] }] }
   day: { tests: [{ range: { max: '2026-06-30' }, where: amount > 0 }] }
   amount: { tests: [not_null, { range: { min: 0 }, name: low, severity: warn, warn_if: ">1" }] }
 tests:
