@@ -6,7 +6,7 @@ export async function findFailingRows(
   stateDir: string,
 ): Promise<{ readonly dir: string; readonly files: readonly string[] } | undefined> {
   const parent = join(stateDir, 'failures');
-  const newest = (await readdir(parent).catch(() => [])).sort().at(-1);
+  const newest = (await readdir(parent).catch((): string[] => [])).sort().at(-1);
   if (newest === undefined) return undefined;
   const dir = join(parent, newest);
   return { dir, files: (await readdir(dir)).sort() };

@@ -1,9 +1,11 @@
 import { isMap, isPair, isSeq, isNode as isYamlNode, LineCounter, type Node, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { nearestOf } from '../core/nearest.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { offsetOfPlainPath, readPlainYaml, toPlainValue } from './plain-yaml.ts';
 import type { SourceLocation } from './source-location.ts';
 import { locate, scanSql } from './source-text.ts';
+import { TEST_WORDS } from './test-words.ts';
 
 /** Cuts a SQL file into its YAML header and its SELECT, and checks the header with every error at its own line and column. */
 
@@ -150,9 +152,10 @@ export function reportIssue(
   const subject = path.length === 0 ? 'the header' : path.join('.');
   if (issue.code === 'unrecognized_keys') {
     for (const key of issue.keys) {
+      const near = path.includes('tests') ? nearestOf(key, TEST_WORDS) : undefined;
       report(
         at(...path, key),
-        `${[...path, key].join('.')} is not a known field`,
+        `${[...path, key].join('.')} is not a known field${near === undefined ? '' : `; did you mean ${near}?`}`,
         'See docs/models.md for the fields of a header.',
       );
     }

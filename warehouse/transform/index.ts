@@ -40,4 +40,5 @@ export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild 
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';
 export { loadUnitFiles } from './unit/load-unit-tests.ts';
-export { runUnitTests, type UnitFailure, type UnitTestOptions, type UnitTestResult } from './unit/run-unit-tests.ts';
+export { runUnitTests, type UnitTestOptions } from './unit/run-unit-tests.ts';
+export type { UnitFailure, UnitTestResult } from './unit/unit-result.ts';

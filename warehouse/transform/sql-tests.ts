@@ -44,7 +44,7 @@ export async function compileSqlTests(
       file,
       description: header.value.description,
       severity: header.value.severity ?? 'error',
-      ...thresholdsOf(header.value, header.at, diagnostics),
+      ...thresholdsOf(header, diagnostics),
       isSteady: !isUnsteady(parsed.node, engine, macros),
       layer: dependencies.some((name) => name.startsWith('gold.')) ? 'gold' : 'silver',
       dependencies,
@@ -55,11 +55,8 @@ export async function compileSqlTests(
   return tests;
 }
 
-function thresholdsOf(
-  { warn_if: warn, error_if: error }: TestHeader,
-  at: Header<TestHeader>['at'],
-  diagnostics: Diagnostics,
-): Pick<SqlTest, 'warnIf' | 'errorIf'> {
+function thresholdsOf(header: Header<TestHeader>, diagnostics: Diagnostics): Pick<SqlTest, 'warnIf' | 'errorIf'> {
+  const { warn_if: warn, error_if: error } = header.value;
   const [warnIf, errorIf] = [parseThreshold(warn ?? ''), parseThreshold(error ?? '')];
   for (const [field, threshold] of [
     ['warn_if', warnIf],
@@ -69,7 +66,7 @@ function thresholdsOf(
     diagnostics.add({
       code: 'MODEL_HEADER_INVALID',
       message: `header: ${field} is a share, but the rows of a SELECT are all failures`,
-      at: at(field),
+      at: header.at(field),
       remedy: 'Write a number of rows, e.g. ">10".',
     });
   }

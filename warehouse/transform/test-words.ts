@@ -6,6 +6,14 @@ import type { Age, Threshold } from './model.ts';
 const COMMON_WORDS = ['severity', 'name', 'where', 'warn_if', 'error_if'] as const;
 export const COLUMN_TEST_WORDS = ['not_null', 'unique', 'accepted_values', 'relationships', 'range'] as const;
 export const MODEL_TEST_WORDS = ['unique', 'expression', 'row_count', 'freshness'] as const;
+/** Every word that may stand in a test. */
+export const TEST_WORDS = [
+  ...COLUMN_TEST_WORDS,
+  ...MODEL_TEST_WORDS,
+  ...COMMON_WORDS,
+  'warn_after',
+  'error_after',
+] as const;
 
 /** What to say of a test that has none of the known forms because of a word in it; undefined when every word is known. */
 export function describeUnknownTest(test: unknown, tests: readonly string[]): string | undefined {

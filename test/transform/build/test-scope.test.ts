@@ -25,6 +25,12 @@ materialized: incremental
 key: [customer]
 */
 select customer, min(day) as since from silver.stg_orders where id < 100 group by customer`,
+  'silver/shop/dear.sql': `/*
+description: A view that is tested itself and is a parent.
+materialized: view
+columns: { customer: { tests: [{ not_null: true, severity: warn }] } }
+*/
+select customer, amount from silver.stg_orders where amount > 1`,
   'gold/shop/facts.sql': `/*
 description: One row per order.
 materialized: incremental
@@ -32,7 +38,7 @@ key: [id]
 owner: { public: a test }
 columns:
   id: { tests: [unique] }
-  customer: { tests: [{ relationships: { to: silver.customers, column: customer } }, { accepted_values: [ann, bob, cy] }] }
+  customer: { tests: [{ relationships: { to: silver.customers, column: customer } }, { relationships: { to: silver.dear, column: customer }, name: is_dear, severity: warn }, { accepted_values: [ann, bob, cy] }] }
   day: { tests: [{ range: { max: '2026-06-30' }, where: amount > 0 }] }
   amount: { tests: [not_null, { range: { min: 0 }, name: low, severity: warn, warn_if: ">1" }] }
 tests:
@@ -129,6 +135,38 @@ select id, customer from silver.stg_orders where id >= 100`,
     assert.match(error.message, /gold\.facts\.customer\.relationships \(1 row: id 100\)/);
     return true;
   });
+});
+
+test('a test that looks beyond its row is asked of every row, whatever changed', async (t) => {
+  const files = {
+    ...FILES,
+    'macros/few.sql': 'create macro few(x) as x < 9',
+    'tests/steady.sql': "/*\ndescription: Nobody is called Zoe.\n*/\nselect id from gold.facts where customer = 'Zoe'",
+    'tests/dated.sql': '/*\ndescription: Nothing is dated later.\n*/\nselect id from gold.facts where day > as_of()',
+    'tests/counted.sql':
+      '/*\ndescription: A macro may say something else tomorrow.\n*/\nselect id from gold.facts where not few(amount)',
+  };
+  const { lake, run, compile } = await openShop(t, files);
+  const orders = [order(1, 'ann', '1.00'), order(2, 'bob', '2.00'), order(3, 'cy', '3.00'), order(100, 'ann', '3.00')];
+  await lake.commit({ orders: orders.map((row) => ({ op: 'insert' as const, row })) });
+  await run();
+  const second = scopesOf((await run()).tests);
+  assert.deepEqual(
+    ['steady', 'dated', 'counted'].map((name) => second[`tests.${name}`]),
+    ['unchanged', 'whole', 'whole'],
+  );
+  // The dearest order goes: the row of order 100, which is as it was, is now above all others.
+  await lake.commit({ orders: [{ op: 'delete', row: order(3, 'cy', '3.00') }] });
+  await assert.rejects(run(), /gold\.facts\.below_the_top \(1 row: id 100\)/);
+  await lake.commit({ orders: [{ op: 'insert', row: order(3, 'cy', '3.00') }] });
+  assert.equal(
+    scopesOf((await run()).tests)['tests.steady'],
+    'unchanged',
+    'the rows are those of the last release again',
+  );
+  const project = await compile({ ...files, 'macros/few.sql': 'create macro few(x) as x < 2' });
+  await assert.rejects(run({ project }), /tests\.counted \(2 rows\)/);
+  await assert.rejects(run({ asOf: '2025-12-31' }), /tests\.dated \(4 rows\)/);
 });
 
 /** Runs a build to its tests and throws it away. */

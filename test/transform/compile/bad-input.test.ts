@@ -191,11 +191,11 @@ const CASES: readonly Case[] = [
     problems: [
       'sql/silver/app/m.sql:6:9: header: columns.x.tests.0: not_nul is not a test or a word of one; did you mean not_null?',
       'sql/silver/app/m.sql:7:9: header: columns.x.tests.1: acepted_values is not a test or a word of one; did you mean accepted_values?',
-      'sql/silver/app/m.sql:8:9: header: columns.x.tests.2: wher is not a test or a word of one; did you mean where?',
+      'sql/silver/app/m.sql:8:27: header: columns.x.tests.2.wher is not a known field; did you mean where?',
       'sql/silver/app/m.sql:9:27: header: columns.x.tests.3.warn_if: is a comparison, e.g. ">10", "!=0" or ">1%"',
       'sql/silver/app/m.sql:10:9: header: columns.x.tests.4: positive is not a test or a word of one; tests here are not_null, unique, accepted_values, relationships, range',
       'sql/silver/app/m.sql:11:9: header: tests.0: row_cuont is not a test or a word of one; did you mean row_count?',
-      'sql/silver/app/m.sql:11:64: header: tests.1.freshness.error_after: is a time, e.g. 1 day or 36 hours',
+      'sql/silver/app/m.sql:11:62: header: tests.1.freshness.error_after: is a time, e.g. 1 day or 36 hours',
     ],
   },
   {
@@ -204,7 +204,7 @@ const CASES: readonly Case[] = [
       'columns: { id: { tests: [{ not_null: true, where: amuont > 0 }, { unique: true, severity: warn, error_if: ">1" }] } }',
       'tests: [{ freshness: { column: amount, warn_after: 1 day } }]',
     ]),
-    code: 'MODEL_HEADER_INVALID',
+    code: 'MODEL_COLUMN_UNKNOWN',
     problems: [
       'sql/silver/app/m.sql:3:26: test: unknown column amuont; did you mean amount?',
       'sql/silver/app/m.sql:3:65: test: error_if is set, but a test of severity warn is never an error',

@@ -5,7 +5,7 @@ import type { DuckDb } from '../../core/duckdb.ts';
 import { SluiceError } from '../../core/errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../../core/quote.ts';
 import { formatLocation, type SourceLocation } from '../source-location.ts';
-import { type TypedColumn, typedRowsSql } from './typed-rows.ts';
+import { type TypedColumn, textSql, typedRowsSql } from './typed-rows.ts';
 import type { GivenChange, WrittenRows } from './unit-test.ts';
 
 /** Bronze of a unit test: the given rows as Parquet files and commits, in the layout that extraction writes, so that a build reads them as it always does. */
@@ -109,7 +109,7 @@ async function writeChanges(
       );
     }
     await db.run(`create or replace temp table ${state.current} as ${typedRowsSql(change.rows, columns)}`);
-    return writeFile(db, `select ${names}, 'read' as _op from ${state.current}`, columns, to);
+    return writeFile(db, `select ${names}, 'read' as _op from ${state.current}`, columns, key, to);
   }
   const next = quoteIdentifier(`next_${state.current.slice(1, -1)}`);
   await db.run(`create or replace temp table ${next} as ${nextStateSql(state, change, columns)}`);
@@ -118,8 +118,9 @@ async function writeChanges(
   const on = (a: string, b: string) =>
     key.map((part) => `${a}.${quoteIdentifier(part)} = ${b}.${quoteIdentifier(part)}`).join(' and ');
   const changed = columns
-    .map(({ name: column }) => quoteIdentifier(column))
-    .map((column) => `old.${column} is distinct from next.${column}`)
+    .map(({ name: column, type }) => ({ column: quoteIdentifier(column), type }))
+    // As text, for -0.0 equals 0.0.
+    .map(({ column, type }) => `${textSql(`old.${column}`, type)} is distinct from ${textSql(`next.${column}`, type)}`)
     .join(' or ');
   const op = state.files.length === 0 ? 'read' : 'insert';
   const rows = await writeFile(
@@ -130,6 +131,7 @@ async function writeChanges(
      union all
      select old.*, 'delete' from ${state.current} as old anti join ${next} as next on ${on('old', 'next')}`,
     columns,
+    key,
     to,
   );
   await db.run(`create or replace temp table ${state.current} as select * from ${next}; drop table ${next}`);
@@ -161,12 +163,18 @@ async function writeFile(
   db: DuckDb,
   changes: string,
   columns: readonly TypedColumn[],
+  key: readonly string[],
   { path, number, asOf }: { readonly path: string; readonly number: number; readonly asOf: string },
 ): Promise<number> {
-  const names = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  // By the key alone: a sort by every column would lose the sign of -0.0 (DuckDB 1.5.6).
+  const order = key.length === 0 ? '' : `order by ${key.map(quoteIdentifier).join(', ')}`;
+  // Parquet has no integer of 128 bits and DuckDB would write a DOUBLE; bronze casts text back to the column's type.
+  const written = columns.map(({ name, type }) =>
+    /^U?HUGEINT$/.test(type) ? `${quoteIdentifier(name)}::varchar as ${quoteIdentifier(name)}` : quoteIdentifier(name),
+  );
   await db.run(
     `copy (
-       select ${names}, _op, ${firstSeqOf(number)}::bigint + row_number() over (order by ${names}, _op) - 1 as _seq,
+       select ${written.join(', ')}, _op, ${firstSeqOf(number)}::bigint + row_number() over (${order}) - 1 as _seq,
          ${quoteLiteral(`${asOf} 00:00:00+00`)}::timestamptz as _extracted_at
        from (${changes})
      ) to ${quoteLiteral(path)} (format parquet)`,

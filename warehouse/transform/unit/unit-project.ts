@@ -1,13 +1,13 @@
 import type { TableContract } from '../../core/bronze-table.ts';
 import type { DuckDb } from '../../core/duckdb.ts';
 import { nearestOf } from '../../core/nearest.ts';
-import { quotePath } from '../../core/quote.ts';
 import { compileProject } from '../compile.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { reach } from '../graph.ts';
 import type { ModelFile, ProjectFiles } from '../load.ts';
 import type { CompiledModel, CompiledProject } from '../model.ts';
 import type { SourceLocation } from '../source-location.ts';
+import { contractOf, standInOf, standInSql } from './stand-in.ts';
 import { checkValues, namedColumns, type TypedColumn } from './typed-rows.ts';
 import { columnsOf } from './unit-lake.ts';
 import type { GivenChange, UnitStep, UnitTest, WrittenRows } from './unit-test.ts';
@@ -107,6 +107,7 @@ function chooseModels(
 ): { readonly models: ReadonlySet<string>; readonly bronze: ReadonlySet<string> } | undefined {
   const report = (at: SourceLocation, message: string, remedy: string) =>
     diagnostics.add({ code: 'UNIT_TEST_INVALID', message, at, remedy });
+  const before = diagnostics.list.length;
   const models = new Map(project.models.map((model) => [model.name, model]));
   const given = new Map(
     test.steps.flatMap((other) => [...other.given].map(([name, change]) => [name, placeOf(change)])),
@@ -134,6 +135,8 @@ function chooseModels(
     if (models.get(name)?.materialized === 'view')
       report(rows.at, `${name} is a view and holds no rows of its own`, 'Name a table, or give what the view reads.');
   }
+  // What a wrong name leaves without rows or readers is no second problem.
+  if (diagnostics.list.length > before) return undefined;
   const missing = new Map<string, string>();
   const below = reach([...targets.keys()], (name) => {
     if (given.has(name)) return [];
@@ -186,38 +189,6 @@ function cutProject(
       runsTests && dependencies.every(isHere) && dependencies.some((name) => chosen.has(name) && !given.has(name)),
   );
   return { ...project, models, sqlTests };
-}
-
-function standInOf(model: string): string {
-  return `bronze.given.${model.replace('.', '_')}`;
-}
-
-function contractOf(model: CompiledModel): TableContract {
-  return {
-    key: model.key,
-    columns: model.boundColumns.map(({ name, type }) => ({
-      name,
-      postgresType: type.toLowerCase(),
-      duckdbType: type,
-      nullable: true,
-      policy: 'error',
-    })),
-  };
-}
-
-/** A file in a model's place that reads the given rows; what reads the model cannot tell, nor how changes of it arrive. */
-function standInSql(model: CompiledModel): string {
-  const isView = model.materialized === 'view' && model.layer === 'silver';
-  const columns = Object.fromEntries(model.boundColumns.map(({ name }) => [name, {}]));
-  const header = {
-    description: 'Rows given by a unit test.',
-    materialized: isView ? 'view' : model.key.length > 0 ? 'incremental' : 'table',
-    ...(model.key.length > 0 && { key: model.key }),
-    ...(model.layer === 'gold' && { owner: { public: 'a unit test' }, columns }),
-  };
-  const list = model.boundColumns.map(({ name }) => quotePath(name)).join(', ');
-  const [, source = '', table = ''] = standInOf(model.name).split('.');
-  return `/*\n${JSON.stringify(header)}\n*/\nselect ${list} from ${quotePath('bronze', source, table)}\n`;
 }
 
 function withFiles(files: ProjectFiles, changed: ReadonlyMap<string, string>): ProjectFiles {
