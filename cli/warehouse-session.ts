@@ -3,8 +3,8 @@ import { openWorkFolder } from '../infra/work-folder.ts';
 import type { DuckDb } from '../warehouse/core/duckdb.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Release } from '../warehouse/core/release.ts';
-import type { PrivateRelease } from '../warehouse/release/index.ts';
 import { loadSources } from '../warehouse/extract/index.ts';
+import type { PrivateRelease } from '../warehouse/release/index.ts';
 import { compileProject, loadProject, openEngine } from '../warehouse/transform/index.ts';
 
 /** A DuckDB with bronze, bronze_log, silver, gold and as_of(), read-only and locked: what `query` and `shell` open. */

@@ -9,10 +9,10 @@ export {
   openEngine,
 } from './build/index.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
+export type { Diagnostic } from './diagnostics.ts';
 export type { RowsDifference, SampleRow } from './diff/compare-tables.ts';
 export { type DiffOptions, diffWarehouses, type ModelDifference } from './diff/diff-warehouses.ts';
 export { type RebuildVerification, verifyRebuild } from './diff/verify-rebuild.ts';
-export type { Diagnostic } from './diagnostics.ts';
 export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
@@ -28,8 +28,8 @@ export {
   type SqlTest,
   TOUCHED_TABLE,
 } from './model.ts';
-export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export type { ColumnChange } from './plan/column-changes.ts';
 export { comparePlanFacts, type PlanFacts, planFactsSchema } from './plan/plan-facts.ts';
+export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';

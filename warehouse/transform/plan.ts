@@ -1,6 +1,6 @@
 import type { AsOf, BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts';
-import type { ModelState, Release } from '../core/release.ts';
 import { SluiceError } from '../core/errors.ts';
+import type { ModelState, Release } from '../core/release.ts';
 import { bronzeVersions, decideModel } from './build/decide-model.ts';
 import type { CompiledModel, CompiledProject, Layer, Materialization } from './model.ts';
 import { type ColumnChange, changeOf, UNCHANGED } from './plan/column-changes.ts';

@@ -17,8 +17,8 @@ import {
 } from '../../core/release.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
-import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { storedShape } from '../plan/model-shape.ts';
+import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
 import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';

@@ -1,6 +1,6 @@
+import type { StoredShape } from '../../core/release.ts';
 import type { AstNode } from '../ast.ts';
 import { reach } from '../graph.ts';
-import type { StoredShape } from '../../core/release.ts';
 import type { BoundColumn } from '../sql-engine.ts';
 import { hashOf, type QueryPart, type ShapeContext, shapeQuery, toPart } from './query-shape.ts';
 
