@@ -86,7 +86,7 @@ test('plan, extract and build: the plan says what a build then does', async () =
   ]);
   assert.equal(plan.base_release, 1);
   const text = await human(['plan']);
-  assert.match(text, /Plan for as of 2026-03-01, on release 1, bronze at shop commit 2/);
+  assert.match(text, /Plan [0-9a-f]{16} for as of 2026-03-01, on release 1, bronze at shop commit 2/);
   assert.match(text, new RegExp(`${plan.to_run} to run`));
   const built = await human(['build']);
   assert.match(built, /gold\.fct_orders +refreshed +201/);
@@ -276,6 +276,8 @@ test('help of the whole and of every command shows examples; every command is in
     'query',
     'shell',
     'status',
+    'diff',
+    'promote',
     'verify',
     'doctor',
     'releases',

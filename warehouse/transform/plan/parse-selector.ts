@@ -47,7 +47,7 @@ function parseCriterion(part: string, whole: string): Criterion {
   if (value === '') {
     const remedy = whole.includes(',')
       ? 'A comma joins two criteria, without a space around it: tag:daily,gold. For both of two models leave a space: a b.'
-      : 'Name a model, a folder or a method with a value: gold.fct_orders, gold/shop, tag:daily.';
+      : 'Name a model, a folder or a method with a value: gold.orders, gold/shop, tag:daily.';
     throw new SluiceError('MODEL_SELECT_UNKNOWN', `The selector ${JSON.stringify(whole)} names nothing.`, { remedy });
   }
   if (at === '@' && (up !== undefined || down !== undefined)) {
