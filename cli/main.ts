@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => voi
   releases: async () => (await import('./commands/releases.ts')).registerReleases,
   rollback: async () => (await import('./commands/rollback.ts')).registerRollback,
   gc: async () => (await import('./commands/gc.ts')).registerGc,
+  docs: async () => (await import('./commands/docs.ts')).registerDocs,
   serve: async () => (await import('./commands/serve.ts')).registerServe,
   worker: async () => (await import('./commands/worker.ts')).registerWorker,
   schedule: async () => (await import('./commands/schedule.ts')).registerSchedule,

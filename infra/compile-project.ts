@@ -1,13 +1,21 @@
 import type { BronzeSnapshot } from '../warehouse/core/bronze-table.ts';
 import { inspectSource, loadSources } from '../warehouse/extract/index.ts';
-import { type CompiledProject, compileProject, loadProject } from '../warehouse/transform/index.ts';
+import {
+  type BronzeTableFacts,
+  type CompiledProject,
+  compileProject,
+  loadProject,
+} from '../warehouse/transform/index.ts';
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
 /** A project compiled against bronze as it stands; tables that were never extracted take their columns from Postgres' catalog. */
-export async function compileOnBronze(
-  project: Project,
-): Promise<{ readonly compiled: CompiledProject; readonly bronze: BronzeSnapshot }> {
+export async function compileOnBronze(project: Project): Promise<{
+  readonly compiled: CompiledProject;
+  readonly bronze: BronzeSnapshot;
+  /** What the compiler was told of bronze. */
+  readonly bronzeTables: readonly BronzeTableFacts[];
+}> {
   const { config, log } = project;
   const sources = await loadSources(config.projectDir);
   const bronze = await project.bronze.snapshot(sources.map((source) => source.name));
@@ -25,5 +33,6 @@ export async function compileOnBronze(
           (await inspectSource({ url, sources, version: SLUICE_VERSION, maskSecret: config.maskSecret })).tables,
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
-  return { compiled: await compileProject({ files: await loadProject(config.projectDir), bronzeTables }), bronze };
+  const compiled = await compileProject({ files: await loadProject(config.projectDir), bronzeTables });
+  return { compiled, bronze, bronzeTables };
 }

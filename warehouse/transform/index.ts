@@ -34,3 +34,5 @@ export {
   type ModelLineage,
   traceLineage,
 } from './lineage/column-lineage.ts';
+export { type WrittenSite, writeSite } from './docs-site/write-site.ts';
+export { headerJsonSchema } from './header-json-schema.ts';
