@@ -21,6 +21,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<(host: CommandHost) => voi
   rollback: async () => (await import('./commands/rollback.ts')).registerRollback,
   gc: async () => (await import('./commands/gc.ts')).registerGc,
   docs: async () => (await import('./commands/docs.ts')).registerDocs,
+  fmt: async () => (await import('./commands/fmt.ts')).registerFmt,
+  lint: async () => (await import('./commands/lint.ts')).registerLint,
   serve: async () => (await import('./commands/serve.ts')).registerServe,
   worker: async () => (await import('./commands/worker.ts')).registerWorker,
   schedule: async () => (await import('./commands/schedule.ts')).registerSchedule,

@@ -9,11 +9,9 @@ import {
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
-/** A project compiled against bronze as it stands; tables that were never extracted take their columns from Postgres' catalog. */
-export async function compileOnBronze(project: Project): Promise<{
-  readonly compiled: CompiledProject;
+/** What the compiler must know of bronze: as it stands; tables that were never extracted take their columns from Postgres' catalog. */
+export async function bronzeForCompile(project: Project): Promise<{
   readonly bronze: BronzeSnapshot;
-  /** What the compiler was told of bronze. */
   readonly bronzeTables: readonly BronzeTableFacts[];
 }> {
   const { config, log } = project;
@@ -33,6 +31,16 @@ export async function compileOnBronze(project: Project): Promise<{
           (await inspectSource({ url, sources, version: SLUICE_VERSION, maskSecret: config.maskSecret })).tables,
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
-  const compiled = await compileProject({ files: await loadProject(config.projectDir), bronzeTables });
+  return { bronze, bronzeTables };
+}
+
+/** A project compiled against bronze. */
+export async function compileOnBronze(project: Project): Promise<{
+  readonly compiled: CompiledProject;
+  readonly bronze: BronzeSnapshot;
+  readonly bronzeTables: readonly BronzeTableFacts[];
+}> {
+  const { bronze, bronzeTables } = await bronzeForCompile(project);
+  const compiled = await compileProject({ files: await loadProject(project.config.projectDir), bronzeTables });
   return { compiled, bronze, bronzeTables };
 }

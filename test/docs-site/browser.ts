@@ -15,8 +15,8 @@ export interface OpenPage {
   readonly page: Page;
   /** Errors of the page and whatever it asked of the network. */
   readonly complaints: readonly string[];
-  go(hash: string): Promise<void>;
-  text(): Promise<string>;
+  readonly go: (hash: string) => Promise<void>;
+  readonly text: () => Promise<string>;
 }
 
 export async function openSite(browser: Browser, dir: string, options: BrowserContextOptions = {}): Promise<OpenPage> {

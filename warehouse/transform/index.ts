@@ -36,3 +36,5 @@ export {
 } from './lineage/column-lineage.ts';
 export { type WrittenSite, writeSite } from './docs-site/write-site.ts';
 export { headerJsonSchema } from './header-json-schema.ts';
+export { type FormatReport, formatProject } from './format/format-project.ts';
+export { type LintFinding, lintProject } from './style/lint-project.ts';
