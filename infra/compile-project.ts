@@ -9,16 +9,18 @@ import {
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
-/** A project compiled against bronze as it stands; tables that were never extracted take their columns from Postgres' catalog. */
-export async function compileOnBronze(
-  project: Project,
-): Promise<{ readonly compiled: CompiledProject; readonly bronze: BronzeSnapshot }> {
+/** A project compiled against bronze as it stands. */
+export async function compileOnBronze(project: Project): Promise<{
+  readonly compiled: CompiledProject;
+  readonly bronze: BronzeSnapshot;
+  readonly bronzeTables: readonly BronzeTableFacts[];
+}> {
   const { bronze, bronzeTables } = await findBronzeTables(project);
-  const files = await loadProject(project.config.projectDir);
-  return { compiled: await compileProject({ files, bronzeTables }), bronze };
+  const compiled = await compileProject({ files: await loadProject(project.config.projectDir), bronzeTables });
+  return { compiled, bronze, bronzeTables };
 }
 
-/** Bronze as it stands, and the columns of every table of the project's sources. */
+/** Bronze as it stands, and the columns of every table of the project's sources; those never extracted take theirs from Postgres' catalog. */
 export async function findBronzeTables(
   project: Project,
 ): Promise<{ readonly bronze: BronzeSnapshot; readonly bronzeTables: readonly BronzeTableFacts[] }> {

@@ -153,12 +153,30 @@ export const CONFIG_OPTIONS = {
     describe:
       'Temporal’s Web UI, for links to runs. The server itself is found by Temporal’s own variables: TEMPORAL_ADDRESS (127.0.0.1:7233), TEMPORAL_NAMESPACE, TEMPORAL_PROFILE, TEMPORAL_API_KEY and so on.',
   },
+  SLUICE_OPENLINEAGE_URL: {
+    schema: z.string().refine(isEventUrl, 'is not a file:// or http(s):// URL without user and password').optional(),
+    default: undefined,
+    describe:
+      'Where each run sends its OpenLineage events: `file:///path/events.ndjson` or the `http(s)://` URL that takes them. Unset: nowhere.',
+  },
+  SLUICE_OPENLINEAGE_NAMESPACE: {
+    schema: z.string().min(1),
+    default: 'sluice',
+    describe: 'Namespace of the jobs in OpenLineage events.',
+  },
   SLUICE_QUERY_MEMORY_MB: {
     schema: whole(64, 1_048_576),
     default: '512',
     describe: 'Memory of the service’s query engine, in MB.',
   },
 } as const;
+
+function isEventUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, hostname } = new URL(text);
+  if (protocol === 'file:') return hostname === '';
+  return (protocol === 'http:' || protocol === 'https:') && username === '' && password === '';
+}
 
 export type OptionName = keyof typeof CONFIG_OPTIONS;
 
@@ -204,6 +222,8 @@ export interface Config {
   readonly jwtSecret: string | undefined;
   readonly maskSecret: string | undefined;
   readonly temporalUi: string;
+  /** Where events go; nowhere without a URL. */
+  readonly openLineage: { readonly url: string | undefined; readonly namespace: string };
   /** Temporal’s own variables, as @temporalio/envconfig reads them. */
   readonly temporalEnvironment: Readonly<Record<string, string>>;
 }
@@ -260,6 +280,7 @@ export function loadConfig(
     jwtSecret: read('SLUICE_JWT_SECRET'),
     maskSecret: read('SLUICE_MASK_SECRET'),
     temporalUi: read('SLUICE_TEMPORAL_UI'),
+    openLineage: { url: read('SLUICE_OPENLINEAGE_URL'), namespace: read('SLUICE_OPENLINEAGE_NAMESPACE') },
     temporalEnvironment: definedOnly(
       Object.fromEntries(
         Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_') || TEMPORAL_FILE_HINTS.has(name)),
@@ -286,6 +307,7 @@ const TEMPORAL_FILE_HINTS: ReadonlySet<string> = new Set(['HOME', 'XDG_CONFIG_HO
 const SECRETS: ReadonlySet<string> = new Set([
   'SLUICE_JWT_SECRET',
   'SLUICE_MASK_SECRET',
+  'SLUICE_OPENLINEAGE_URL',
   'SLUICE_SOURCE_URL',
   'SLUICE_S3_ACCESS_KEY_ID',
   'SLUICE_S3_SECRET_ACCESS_KEY',

@@ -6,6 +6,8 @@ import { createExtractActivity } from '../activities/extract.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
 import { compileProject, loadProject } from '../warehouse/transform/index.ts';
+import { createEventSender } from './openlineage/sender.ts';
+import { type CompiledBuild, createStepWatch } from './openlineage/watch-steps.ts';
 import type { Project } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
@@ -21,6 +23,8 @@ export interface ProjectSteps {
   readonly sources: readonly SourceDefinition[];
   /** Builds that are open in this process. */
   readonly builds: ReadonlyMap<string, OpenBuild>;
+  /** Waits, a few seconds at most, until the events of what was done are carried. */
+  settle(): Promise<void>;
   forScope(scope: StepScope): EltActivities & Pick<ServerActivities, 'backfillSlice'>;
 }
 
@@ -34,46 +38,60 @@ export async function openProjectSteps(
   const { config, bronze, releases, log } = project;
   const sources = await loadSources(config.projectDir);
   const builds = new Map<string, OpenBuild>();
+  const { url, namespace } = config.openLineage;
+  const sender = url === undefined ? undefined : createEventSender(url, log);
+  const watch = sender && createStepWatch(sender, { namespace, lake: config.lake.url });
   const limits = { threads: config.threads, memoryMb: config.memoryMb };
   return {
     sources,
     builds,
+    settle: async () => sender?.settle(),
     forScope: (scope) => {
-      const extraction = {
+      let compiled: CompiledBuild | undefined;
+      const create = (onProgress: OnProgress) => createSteps({ ...scope, onProgress }, (build) => (compiled = build));
+      return watch?.watch(create, { ...scope, compiled: () => compiled }) ?? create(scope.onProgress);
+    },
+  };
+
+  function createSteps(scope: StepScope, onCompiled: (build: CompiledBuild) => void) {
+    const extraction = {
+      bronze,
+      sources,
+      sourceUrl: scope.sourceUrl,
+      workDir,
+      loadsDir: join(config.cacheDir, 'loads'),
+      version: SLUICE_VERSION,
+      maskSecret: config.maskSecret,
+      limits: {
+        ...limits,
+        connections: config.sourceConnections,
+        statementTimeoutMs: config.statementTimeoutMs,
+        lockTimeoutMs: config.lockTimeoutMs,
+      },
+      log,
+      onProgress: scope.onProgress,
+      signal: scope.signal,
+    };
+    return {
+      extract: createExtractActivity(extraction),
+      backfillSlice: createBackfillActivity(extraction),
+      ...createBuildActivities({
         bronze,
-        sources,
-        sourceUrl: scope.sourceUrl,
-        workDir,
-        loadsDir: join(config.cacheDir, 'loads'),
-        version: SLUICE_VERSION,
-        maskSecret: config.maskSecret,
-        limits: {
-          ...limits,
-          connections: config.sourceConnections,
-          statementTimeoutMs: config.statementTimeoutMs,
-          lockTimeoutMs: config.lockTimeoutMs,
+        releases,
+        sources: sources.map((source) => source.name),
+        compile: async (snapshot) => {
+          const project = await compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables });
+          onCompiled({ project, bronzeTables: snapshot.tables });
+          return project;
         },
+        workDir,
+        failuresDir: join(config.stateDir, 'failures'),
+        limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
         log,
         onProgress: scope.onProgress,
         signal: scope.signal,
-      };
-      return {
-        extract: createExtractActivity(extraction),
-        backfillSlice: createBackfillActivity(extraction),
-        ...createBuildActivities({
-          bronze,
-          releases,
-          sources: sources.map((source) => source.name),
-          compile: async (snapshot) => compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables }),
-          workDir,
-          failuresDir: join(config.stateDir, 'failures'),
-          limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
-          log,
-          onProgress: scope.onProgress,
-          signal: scope.signal,
-          builds,
-        }),
-      };
-    },
-  };
+        builds,
+      }),
+    };
+  }
 }

@@ -53,7 +53,7 @@ async function runSteps(
     const files = await loadProject(project.config.projectDir);
     const steps = await openProjectSteps(project, work.dir, async () => files);
     if (request.steps === 'build') await assertExtracted(project, steps.sources);
-    return await runEmbedded(
+    const result = runEmbedded(
       {
         pipeline: DEFAULT_PIPELINE,
         asOf: request.asOf ?? (await resolveAsOf(project, sourceUrl)),
@@ -73,6 +73,7 @@ async function runSteps(
         createActivities: (signal) => steps.forScope({ signal, onProgress, sourceUrl: sourceUrl ?? '' }),
       },
     );
+    return await result.finally(() => steps.settle());
   } finally {
     await work.remove();
   }

@@ -58,7 +58,7 @@ function toError(list: readonly Diagnostic[], textOf: (file: string) => string |
 }
 
 /** The source line and a caret under the column. */
-function excerptOf(at: SourceLocation, text: string | undefined): string | undefined {
+export function excerptOf(at: SourceLocation, text: string | undefined): string | undefined {
   const line = text?.split('\n')[at.line - 1]?.replace(/\r$/, '');
   if (line === undefined) return undefined;
   const gutter = String(at.line);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { DATASET_GROUPS } from '../core/dataset.ts';
 import { HARD_DELETES, MATERIALIZATIONS } from './model.ts';
+import { STYLE_RULES } from './style/rules.ts';
 import { COLUMN_TEST_WORDS, describeUnknownTest, MODEL_TEST_WORDS, parseAge, parseThreshold } from './test-words.ts';
 
 /** What a model's YAML header may say. Strict: an unknown word is an error at its place. */
@@ -121,6 +122,7 @@ export const headerSchema = z.strictObject({
     .string()
     .regex(/^(recompute|appends\(\s*\w+\s*\))$/, 'is recompute or appends(<date column>)')
     .optional(),
+  lint: z.strictObject({ allow: z.array(z.enum(STYLE_RULES)).min(1) }).optional(),
 });
 
 export type Header = z.infer<typeof headerSchema>;

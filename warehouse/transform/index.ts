@@ -13,6 +13,9 @@ export type { Diagnostic } from './diagnostics.ts';
 export type { RowsDifference, SampleRow } from './diff/compare-tables.ts';
 export { type DiffOptions, diffWarehouses, type ModelDifference } from './diff/diff-warehouses.ts';
 export { type RebuildVerification, verifyRebuild } from './diff/verify-rebuild.ts';
+export { type WrittenSite, writeSite } from './docs-site/write-site.ts';
+export { type FormatReport, formatProject } from './format/format-project.ts';
+export { headerJsonSchema } from './header-json-schema.ts';
 export {
   type ColumnLineage,
   type InputColumn,
@@ -39,6 +42,7 @@ export { comparePlanFacts, type PlanFacts, planFactsSchema } from './plan/plan-f
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';
+export { type LintFinding, lintProject } from './style/lint-project.ts';
 export { loadUnitFiles } from './unit/load-unit-tests.ts';
 export { runUnitTests, type UnitTestOptions } from './unit/run-unit-tests.ts';
 export type { UnitFailure, UnitTestResult } from './unit/unit-result.ts';
