@@ -97,9 +97,10 @@ class Binder {
     if (table !== undefined) await this.#db.run(`create schema if not exists ${quotePath(catalog, schema)}`);
     const inferred = this.#inferred.get(name)?.map((column): KnownColumn => ({ name: column }));
     // A view on NULLs: it has a column of any type, and of none where the type is not known.
-    const list = (this.#columns.get(name) ?? inferred ?? []).map(
-      (column) => `${column.type === undefined ? 'null' : `null::${column.type}`} as ${quoteIdentifier(column.name)}`,
-    );
+    const list = (this.#columns.get(name) ?? inferred ?? []).map((column) => {
+      const type = column.type ?? guessType(column.name);
+      return `${type === undefined ? 'null' : `null::${type}`} as ${quoteIdentifier(column.name)}`;
+    });
     const marker = this.#isWhole.get(name) === true ? [] : [`null as ${quoteIdentifier(OPEN)}`];
     const columns = [...list, ...marker].join(', ');
     const view = `create or replace view ${path} as select`;
@@ -175,6 +176,20 @@ class Binder {
   }
 }
 
+function missingColumn(message: string): string | undefined {
+  const forms = [
+    /does not have a column named "([^"]+)"/,
+    /^Column "([^"]+)" referenced that exists in the SELECT clause/,
+    /^Column "([^"]+)" does not exist on (?:left|right) side of join/,
+  ];
+  return forms.map((form) => form.exec(message)?.[1]).find((name) => name !== undefined);
+}
+
+/** Functions of times take no NULL without a type; a guess is good enough to find names, and no type is told from it. */
+function guessType(column: string): string | undefined {
+  return /(_at|_on|_date|_time|_timestamp|_ts|^date|^day|^timestamp)$/i.test(column) ? 'timestamp' : undefined;
+}
+
 interface QueryNode {
   readonly type?: string;
   readonly left?: QueryNode;
@@ -201,7 +216,7 @@ function readProblem(error: unknown): Problem {
   try {
     const facts = JSON.parse(text.slice(text.indexOf('{'))) as Readonly<Record<string, string | undefined>>;
     // Of a column behind an alias only the sentence says which it is.
-    const name = facts['name'] ?? /does not have a column named "([^"]+)"/.exec(facts['exception_message'] ?? '')?.[1];
+    const name = facts['name'] ?? missingColumn(facts['exception_message'] ?? '');
     const isColumn =
       facts['error_subtype'] === 'COLUMN_NOT_FOUND' || (facts['name'] === undefined && name !== undefined);
     const isMissing = facts['error_subtype'] === 'MISSING_ENTRY';

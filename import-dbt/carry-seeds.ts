@@ -4,8 +4,11 @@ import { messageOf } from '../warehouse/core/errors.ts';
 import { quoteLiteral } from '../warehouse/core/quote.ts';
 import type { KnownColumn } from './bind-models.ts';
 import { configOfFolder, mergeConfig } from './config.ts';
+import type { CarriedTests } from './carry-tests.ts';
 import type { ImportContext } from './import-context.ts';
+import type { ImportedFile } from './imported-file.ts';
 import { type DbtNode, tableOf } from './nodes.ts';
+import { writeSeedHeader } from './write-model.ts';
 import { toFields, toText } from './yaml-file.ts';
 
 /** Columns of each seed: its header's, with the types of column_types, else those that DuckDB reads out of the values, as dbt-duckdb does. */
@@ -41,6 +44,31 @@ export async function readSeedColumns(context: ImportContext): Promise<ReadonlyM
     db.close();
   }
   return columns;
+}
+
+/** A seed as two files of sql/seeds: its rows as they are, and a header with the types of its columns. */
+export function carrySeed(
+  context: ImportContext,
+  seed: DbtNode,
+  columns: readonly KnownColumn[],
+  tests: CarriedTests,
+): readonly ImportedFile[] {
+  const { properties, file, placement, name } = seed;
+  const declared = new Map((properties?.columns ?? []).map((column) => [column.name, column]));
+  const description = context.describe(properties?.description) ?? `The dbt seed ${name}.`;
+  const yaml = writeSeedHeader({
+    description,
+    columns: columns.map((column) => {
+      const text = context.describe(declared.get(column.name)?.description);
+      return { ...column, ...(text && { description: text }), tests: tests.columns.get(column.name) ?? [] };
+    }),
+    tests: tests.model,
+  });
+  const at = { from: file.file, lineOf: () => 1 };
+  return [
+    { path: `sql/seeds/${placement.table}.csv`, text: file.text, ...at },
+    { path: `sql/seeds/${placement.table}.yaml`, text: yaml, ...at },
+  ];
 }
 
 export function seedConfig(context: ImportContext, seed: DbtNode) {

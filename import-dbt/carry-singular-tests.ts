@@ -24,7 +24,7 @@ export function carrySingularTests(
     const name = freeName(file.name, taken);
     const description = context.describe(declared?.description) ?? `The test ${file.file} of the dbt project.`;
     const severity = toText(rendered.config['severity'])?.toLowerCase() === 'warn' ? 'warn' : 'error';
-    const text = writeTest(description, severity, sql.text.trim().replace(/;\s*$/, ''));
+    const text = writeTest(description, severity === 'warn' ? { severity } : {}, sql.text.trim().replace(/;\s*$/, ''));
     const bodyLine = text.split('*/\n')[0]?.split('\n').length ?? 1;
     files.push({
       path: `sql/tests/${name}.sql`,

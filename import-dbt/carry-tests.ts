@@ -61,30 +61,46 @@ export function carryTests(request: TestRequest): CarriedTests {
     }
     count++;
     const severity = toText(test.config['severity'])?.toLowerCase() === 'warn' ? 'warn' : 'error';
-    if (test.config['warn_if'] !== undefined || test.config['error_if'] !== undefined) {
-      change(
-        'warn_if and error_if are not carried: one row decides',
-        'Put the threshold into a SELECT in sql/tests: having count(*) > 10.',
-      );
-    }
+    const thresholds = toThresholds(test.config, severity, leave);
     if (test.test === 'unique' && carried.kind === 'column' && !isNeverNull(node, carried.column)) {
       change(
         'NULL counts as a value: dbt leaves NULLs out of unique',
         'Test a SELECT without the NULLs in sql/tests, if there may be several.',
       );
     }
-    const named = { ...(severity === 'warn' && { severity }), ...(test.name === undefined ? {} : { name: test.name }) };
+    const named = {
+      ...(severity === 'warn' && { severity }),
+      ...thresholds,
+      ...(test.name === undefined ? {} : { name: test.name }),
+    };
     if (carried.kind === 'sql' || request.isSource === true) {
       const name = freeName(test.name ?? `${node.name}_${test.column ?? ''}_${test.test}`, request.taken);
       const sql = carried.kind === 'sql' ? carried.sql : toSelect(carried, table);
       const description = `${describe(test, node.name)}: ${test.file}:${test.line} of the dbt project.`;
-      files.push({ path: `sql/tests/${name}.sql`, text: writeTest(description, severity, sql), from: test });
+      files.push({
+        path: `sql/tests/${name}.sql`,
+        text: writeTest(description, { ...(severity === 'warn' && { severity }), ...thresholds }, sql),
+        from: test,
+      });
     } else if (carried.kind === 'column') {
       const list = columns.get(carried.column) ?? [];
       columns.set(carried.column, [...list, withFacts(carried.test, named)]);
     } else model.push({ ...carried.test, ...named });
   }
   return { columns, model, files, count };
+}
+
+/** How many failures are too many: a number with its sign. Of a warning only warn_if counts, as in dbt. */
+function toThresholds(config: Fields, severity: string, leave: (what: string, remedy: string) => void): Fields {
+  const found: Record<string, string> = {};
+  for (const word of severity === 'warn' ? ['warn_if'] : ['warn_if', 'error_if']) {
+    const written = toText(config[word]);
+    if (written === undefined) continue;
+    const match = /^\s*(>=?|<=?|!=|=)\s*(\d+)\s*$/.exec(written);
+    if (match === null) leave(`${word}: ${written} is no number with a sign`, 'Write it as `">10"`.');
+    else found[word] = `${match[1]}${match[2]}`;
+  }
+  return found;
 }
 
 function describe(test: TestDeclaration, node: string): string {

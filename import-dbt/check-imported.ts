@@ -17,6 +17,8 @@ export async function checkImported(
   imported: Imported,
   project: { readonly files: ProjectFiles; readonly bronzeTables: readonly BronzeTableFacts[] },
 ): Promise<boolean> {
+  const holdsMore = imported.carried.some(({ kind }) => kind === 'seed' || kind === 'snapshot');
+  if (holdsMore && !('seeds' in project.files)) return false;
   const known = new Set(project.bronzeTables.map(({ source, table }) => `bronze.${source}.${table}`.toLowerCase()));
   if (!imported.bronze.every((name) => known.has(name))) return false;
   const byPath = new Map(imported.files.map((file) => [file.path, file]));
@@ -30,7 +32,13 @@ export async function checkImported(
       return { ...file, layer, domain, table: name.replace(/\.sql$/, '') };
     }),
   );
-  const files: ProjectFiles = {
+  const stems = own('sql/seeds/').filter(({ file }) => file.endsWith('.csv'));
+  const files = {
+    ...project.files,
+    seeds: stems.map(({ file, text }) => {
+      const stem = file.slice(0, -'.csv'.length);
+      return { stem, table: stem.split('/').at(-1) ?? stem, csv: text, yaml: byPath.get(`${stem}.yaml`)?.text };
+    }),
     models: [...kept(project.files.models), ...models],
     macros: [...kept(project.files.macros), ...own('sql/macros/')],
     tests: [...kept(project.files.tests), ...own('sql/tests/')],

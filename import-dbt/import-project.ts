@@ -2,7 +2,7 @@ import { createMacroSql } from '../warehouse/transform/index.ts';
 import { type Adaptation, adaptSql, originOf } from './adapt-sql.ts';
 import { type BindInput, type BoundModel, bindModels, type KnownColumn } from './bind-models.ts';
 import { type CarriedModel, carryModel } from './carry-model.ts';
-import { readSeedColumns } from './carry-seeds.ts';
+import { carrySeed, readSeedColumns } from './carry-seeds.ts';
 import { carrySingularTests, offsetOfLine } from './carry-singular-tests.ts';
 import { type CarriedTests, carryTests } from './carry-tests.ts';
 import { createDbtScope } from './dbt-names.ts';
@@ -87,6 +87,16 @@ export async function importProject(request: ImportRequest): Promise<Imported> {
     if (asOf) movesWithDate.set(tableOf(node), model.materialized);
     files.push(toFile(model, file, sql));
     carried.push({ kind: node.kind, name, from: file.file.file, to: model.path });
+  }
+  for (const node of nodes.values()) {
+    const columns = seeds.get(tableOf(node));
+    if (node.kind !== 'seed' || columns === undefined) continue;
+    const tests = testsOf(context, node.properties, tableOf(node), taken) ?? NO_TESTS;
+    addTestFiles(tests, files, carried);
+    headerTests += tests.count - tests.files.length;
+    const written = carrySeed(context, node, columns, tests);
+    files.push(...written);
+    carried.push({ kind: 'seed', name: node.name, from: node.file.file, to: written[0]?.path ?? '' });
   }
   for (const source of properties.sources.values()) {
     const tests = testsOf(context, source, bronzeName(source, request), taken, true);

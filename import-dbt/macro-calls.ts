@@ -41,12 +41,19 @@ async function isTaken(db: DuckDb, { name, sql, parameters }: SqlMacro): Promise
   if (known?.n !== 0n) return false;
   try {
     await db.run(sql);
-    // A body that is no expression of its parameters alone would be taken, too, and fail where it is called.
-    await db.rows(`describe select ${name}(${parameters.map(() => 'null').join(', ')}) as value`);
-    return true;
   } catch {
     return false;
   }
+  // A body that is no expression of its parameters alone would be taken, too, and fail where it is called.
+  for (const type of ['integer', 'varchar', 'timestamp', 'boolean']) {
+    const args = parameters.map(() => `null::${type}`).join(', ');
+    const binds = await db.rows(`describe select ${name}(${args}) as value`).then(
+      () => true,
+      () => false,
+    );
+    if (binds) return true;
+  }
+  return false;
 }
 
 function toSqlMacro(macro: DbtMacro): SqlMacro | undefined {

@@ -86,12 +86,9 @@ export function bindMacro(macro: DbtMacro, scope: Scope): Callable {
     try {
       return call(args);
     } catch (error) {
-      if (error instanceof RangeError && /stack/i.test(error.message)) {
-        throw new ValueError(`the macro ${macro.name} calls itself without end`, 'Write the SQL plainly.');
-      }
       if (!(error instanceof JinjaError)) throw error;
-      const line = lineAt(macro.file.text, error.at);
-      throw new ValueError(`${error.message} (${macro.file.file}:${line}, in the macro ${macro.name})`, error.remedy);
+      const place = `(${macro.file.file}:${lineAt(macro.file.text, error.at)}, in the macro ${macro.name})`;
+      throw new ValueError(error.message.includes(place) ? error.message : `${error.message} ${place}`, error.remedy);
     }
   };
 }

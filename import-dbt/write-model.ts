@@ -42,6 +42,17 @@ export function writeModel(model: ModelText): { readonly text: string; readonly 
   return { text: `${header}${model.sql.trim()}\n`, bodyLine: header.split('\n').length };
 }
 
+/** The YAML beside a seed's rows. */
+export function writeSeedHeader(seed: Pick<ModelText, 'description' | 'columns' | 'tests'>): string {
+  const lines = [
+    `description: ${inline(oneLine(seed.description))}`,
+    'columns:',
+    ...seed.columns.map(writeColumn),
+    ...(seed.tests.length === 0 ? [] : ['tests:', ...seed.tests.map((test) => `  - ${inline(test)}`)]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
 function writeColumn({ name, type, description, tests }: HeaderColumn): string {
   const facts = {
     ...(type === undefined ? {} : { type }),
@@ -52,8 +63,11 @@ function writeColumn({ name, type, description, tests }: HeaderColumn): string {
 }
 
 /** A file of sql/tests. */
-export function writeTest(description: string, severity: string, sql: string): string {
-  const lines = [`description: ${inline(oneLine(description))}`, ...(severity === 'warn' ? ['severity: warn'] : [])];
+export function writeTest(description: string, facts: Fields, sql: string): string {
+  const lines = [
+    `description: ${inline(oneLine(description))}`,
+    ...Object.entries(facts).map(([name, value]) => `${name}: ${inline(value)}`),
+  ];
   return `/*\n${lines.join('\n').replaceAll('/*', '/ *').replaceAll('*/', '* /')}\n*/\n${sql.trim()}\n`;
 }
 

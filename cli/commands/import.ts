@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import {
@@ -99,9 +99,9 @@ async function findKnownTables(
   config: Config,
   log: Log,
 ): Promise<{ columns: ReadonlyMap<string, readonly KnownColumn[]>; facts: readonly BronzeTableFacts[] }> {
-  if (!existsSync(join(config.projectDir, 'models', 'sources'))) return { columns: new Map(), facts: [] };
+  const definitions = await readdir(join(config.projectDir, 'models', 'sources')).catch(() => []);
+  if (!definitions.some((file) => file.endsWith('.ts'))) return { columns: new Map(), facts: [] };
   const sources = await loadSources(config.projectDir);
-  if (sources.length === 0) return { columns: new Map(), facts: [] };
   try {
     const { bronzeTables } = await findBronzeTables(openProject(config, log));
     const columns = bronzeTables.map(({ source, table, contract }): [string, readonly KnownColumn[]] => [

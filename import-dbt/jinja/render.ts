@@ -214,16 +214,26 @@ export function createMacro(
   outer: Scope,
 ): Callable {
   return (args) => {
+    if (depth >= MAX_DEPTH) {
+      throw new ValueError(`the macro ${macro.name} calls itself without end`, 'Write the SQL plainly.');
+    }
     const scope = new Scope(outer);
     bind(macro, args, scope);
+    depth++;
     try {
       return renderTemplate(macro.body, scope).text.trim();
     } catch (error) {
       if (error instanceof MacroReturn) return error.value;
       throw error;
+    } finally {
+      depth--;
     }
   };
 }
+
+/** Macros within macros; rendering never waits, so one count serves all. */
+let depth = 0;
+const MAX_DEPTH = 60;
 
 function bind(
   macro: { readonly name: string; readonly parameters: readonly Parameter[] },
