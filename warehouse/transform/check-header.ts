@@ -2,6 +2,7 @@ import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import type { RefreshRule } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
@@ -30,9 +31,8 @@ export async function checkHeader(
   checkOutput(entry, bound, diagnostics);
   for (const column of model.columns) checkColumn(column.name, 'columns', column.at);
   model.key.forEach((column, i) => checkColumn(column, 'key', headerAt('key', i)));
-  header.incremental?.by.forEach((column, i) =>
-    checkColumn(column, 'incremental.by', headerAt('incremental', 'by', i)),
-  );
+  const by = header.incremental === undefined || header.incremental === 'append' ? [] : header.incremental.by;
+  by.forEach((column, i) => checkColumn(column, 'incremental.by', headerAt('incremental', 'by', i)));
   if (model.owner?.kind === 'owned') {
     checkColumn(model.owner.org, 'owner.org', headerAt('owner', 'org'));
     if (model.owner.user !== undefined) checkColumn(model.owner.user, 'owner.user', headerAt('owner', 'user'));
@@ -41,7 +41,7 @@ export async function checkHeader(
     checkColumn(column, `dataset.filters.${field}`, headerAt('dataset', 'filters', field));
   }
   if (model.asOf?.kind === 'appends') checkColumn(model.asOf.column, 'as_of', headerAt('as_of'));
-  if (model.materialized === 'incremental' && model.key.length === 0) {
+  if (model.materialized === 'incremental' && !model.appends && model.key.length === 0) {
     report(
       headerAt('materialized'),
       'header: an incremental model needs a key',
@@ -195,4 +195,15 @@ export async function checkTests(
       diagnostics.add({ ...facts, message: `test: ${facts.message}`, at: test.at });
     }
   }
+}
+
+/** `incremental: append` is a promise that the compiler must be able to prove. */
+export function checkAppend({ model, headerAt }: ParsedModel, refresh: RefreshRule, diagnostics: Diagnostics): void {
+  if (!model.appends || refresh.kind !== 'rebuild') return;
+  diagnostics.add({
+    code: 'MODEL_HEADER_INVALID',
+    message: `header: incremental is append, but ${refresh.why}`,
+    at: headerAt('incremental'),
+    remedy: 'Take `incremental: append` out and give a key: then the rows a change reaches are computed again.',
+  });
 }

@@ -7,7 +7,7 @@ import {
   locateInBody,
   reportProblem,
 } from './bind.ts';
-import { checkHeader, checkTests } from './check-header.ts';
+import { checkAppend, checkHeader, checkTests } from './check-header.ts';
 import { hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
 import { fingerprintModel } from './fingerprint.ts';
@@ -125,10 +125,9 @@ async function compileModels(
     if (diagnostics.list.length > before && hasRepeats(described.columns)) continue;
     await createModelTable(engine, model, described.columns);
     columns.set(name, described.columns);
-    compiled.set(
-      name,
-      await compileModel(entry, described.columns, { engine, columns, macros, compiled, byName, neverNull }),
-    );
+    const done = await compileModel(entry, described.columns, { engine, columns, macros, compiled, byName, neverNull });
+    checkAppend(entry, done.refresh, diagnostics);
+    compiled.set(name, done);
   }
   for (const model of compiled.values()) {
     const entry = byName.get(model.name);

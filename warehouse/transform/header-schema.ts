@@ -35,7 +35,7 @@ export const headerSchema = z.strictObject({
   description: text,
   materialized: z.enum(MATERIALIZATIONS).optional(),
   key: unrepeated.optional(),
-  incremental: z.strictObject({ by: unrepeated }).optional(),
+  incremental: z.union([z.strictObject({ by: unrepeated }), z.literal('append')]).optional(),
   columns: z
     .record(
       name,

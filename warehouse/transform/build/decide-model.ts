@@ -44,7 +44,7 @@ export function decideModel(facts: DecisionFacts): Decision {
 
 /** True when the rows that come or go with the logical date can be told. */
 function tracesDate({ refresh }: CompiledModel): boolean {
-  return refresh.kind === 'partition' && refresh.reads[AS_OF] !== undefined;
+  return refresh.kind !== 'rebuild' && refresh.reads[AS_OF] !== undefined;
 }
 
 function decideByInputs(
