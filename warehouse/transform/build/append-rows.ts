@@ -3,7 +3,7 @@ import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { SIGN_COLUMN } from '../delta/derivation.ts';
 import type { RefreshRule } from '../model.ts';
 import { differRows } from './row-difference.ts';
-import { countRows, describeQuery, inTransaction, sameColumns } from './warehouse-engine.ts';
+import { countRows, describeQuery, inTransaction, type StoredColumn } from './warehouse-engine.ts';
 import { changesName, NEXT, pathOf, type RefreshFacts, type RefreshResult } from './write-table.ts';
 
 const SIGN = quoteIdentifier(SIGN_COLUMN);
@@ -34,8 +34,7 @@ export async function appendRows(facts: AppendFacts): Promise<RefreshResult> {
     await db.run(`create or replace temp table ${NEXT} as ${await touchedKeys.queryOver(model, names)}`);
     const { columns } = relation;
     const described = await describeQuery(db, `select * from ${NEXT}`);
-    if (described.length !== columns.length || !sameTypes(described, columns))
-      return { kind: 'rebuild', why: 'its columns changed' };
+    if (!sameTypes(described, columns)) return { kind: 'rebuild', why: 'its columns changed' };
     const list = columns.map(({ name }, i) => `c${i} as ${quoteIdentifier(name)}`).join(', ');
     const after = `select ${list} from ${NEXT}`;
     const name = changesName(model);
@@ -56,8 +55,8 @@ export async function appendRows(facts: AppendFacts): Promise<RefreshResult> {
   }
 }
 
-function sameTypes(one: Parameters<typeof sameColumns>[0], other: Parameters<typeof sameColumns>[0]): boolean {
-  return one.every(({ type }, i) => type === other[i]?.type);
+function sameTypes(one: readonly StoredColumn[], other: readonly StoredColumn[]): boolean {
+  return one.length === other.length && one.every(({ type }, i) => type === other[i]?.type);
 }
 
 /** Bronze carries in `_seq` the commit that last wrote a row; a model's changed rows carry how often each came. */

@@ -1,4 +1,4 @@
-import { type AstNode, isNode, nodesOf } from '../ast.ts';
+import { type AstNode, isNode, nodesOf, textOf } from '../ast.ts';
 import { NotProvable } from '../query-expressions.ts';
 import { functionNameOf } from './nodes.ts';
 import { AS_OF, type NormalForm, ownNodes, type Query, type SelectQuery } from './normal-query.ts';
@@ -31,7 +31,7 @@ function proveSelect(query: SelectQuery, form: NormalForm): void {
   if (modifiers.some((modifier) => modifier['type'] === 'DISTINCT_MODIFIER'))
     throw new NotProvable('distinct compares each row with others');
   const parts = [...query.outputs, ...query.where, ...query.steps.flatMap((step) => step.on)];
-  for (const node of [...ownNodes([...parts, query.qualify ?? null])]) {
+  for (const node of ownNodes([...parts, query.qualify ?? null])) {
     if (node['class'] === 'WINDOW' || (node['class'] === 'FUNCTION' && form.isWindow(functionNameOf(node))))
       throw new NotProvable('a window changes as rows come');
     if (form.subqueryOf(node) !== undefined) throw new NotProvable('a subquery looks at rows that may change');
@@ -59,7 +59,7 @@ export function readInstead(form: NormalForm, nameOf: (table: string) => string)
   const replace = (value: AstNode[string]): AstNode[string] => {
     if (Array.isArray(value)) return value.map(replace);
     if (!isNode(value)) return value;
-    const name = value['type'] === 'BASE_TABLE' ? names.get(String(value['alias'])) : undefined;
+    const name = value['type'] === 'BASE_TABLE' ? names.get(textOf(value['alias'])) : undefined;
     if (name !== undefined) return { ...value, table_name: name, schema_name: '', catalog_name: '' };
     return Object.fromEntries(Object.entries(value).map(([field, inner]) => [field, replace(inner)]));
   };
