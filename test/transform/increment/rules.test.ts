@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { DuckDb } from '../../../warehouse/core/duckdb.ts';
-import { type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
-import { createTouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
+import { createTouchedKeys, type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
 import { RULES, type Rule } from '../../../warehouse/transform/delta/rules.ts';
 import type { CompiledModel, CompiledProject } from '../../../warehouse/transform/index.ts';
 import { bronzeTable, compile, modelText } from '../compile/project.ts';

@@ -6,8 +6,8 @@ import type { ChangedRows } from '../../../warehouse/transform/build/changed-row
 import { type Decision, decideModel } from '../../../warehouse/transform/build/decide-model.ts';
 import { createTouchedKeys, type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
 import { rebuildTable, refreshTable, type WriteFacts } from '../../../warehouse/transform/build/write-table.ts';
-import { AS_OF } from '../../../warehouse/transform/delta/normal-query.ts';
 import { SIGN_COLUMN } from '../../../warehouse/transform/delta/derivation.ts';
+import { AS_OF } from '../../../warehouse/transform/delta/normal-query.ts';
 import type { CompiledModel, CompiledProject } from '../../../warehouse/transform/index.ts';
 import { asOfMacro, createMacroSql } from '../../../warehouse/transform/index.ts';
 

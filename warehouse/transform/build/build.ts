@@ -15,8 +15,8 @@ import {
   type WarehouseFile,
   type WarehousePaths,
 } from '../../core/release.ts';
-import { asOfMacro, createMacroSql } from '../macros.ts';
 import { AS_OF } from '../delta/normal-query.ts';
+import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
 import { appendRows } from './append-rows.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';

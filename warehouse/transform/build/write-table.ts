@@ -2,8 +2,8 @@ import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
-import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
+import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
   countRows,
   describeQuery,

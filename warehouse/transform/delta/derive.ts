@@ -1,10 +1,10 @@
 import type { AstNode } from '../ast.ts';
 import { NotProvable } from '../query-expressions.ts';
 import { type ChangedTables, type Derivation, type Derived, itemsOf } from './derivation.ts';
+import { deriveSelect } from './derive-select.ts';
 import { columnNode, DISTINCT, FALSE, queryItem, selectNode, unionAll } from './nodes.ts';
 import { type NormalForm, outputName, type Query, type SetQuery } from './normal-query.ts';
 import type { Rule } from './rules.ts';
-import { deriveSelect } from './derive-select.ts';
 import { createTracer, reachesOnlyKnown, type Traceable } from './trace.ts';
 
 export interface TouchedRows {

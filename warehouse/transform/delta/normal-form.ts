@@ -11,7 +11,6 @@ import {
   resolveExpression,
 } from './normal-expression.ts';
 import { exactFrom, normalizeFrom } from './normal-from.ts';
-import type { NormalContext, NormalFrom, NormalScope, Normalizer } from './normalizer.ts';
 import {
   AS_OF,
   columnRefs,
@@ -22,6 +21,7 @@ import {
   type Query,
   type SelectQuery,
 } from './normal-query.ts';
+import type { NormalContext, NormalFrom, Normalizer, NormalScope } from './normalizer.ts';
 
 /** Beyond this, CTEs used by CTEs have multiplied; to derive anything would take longer than a rebuild. */
 const MAX_RELATIONS = 1000;

@@ -5,18 +5,18 @@ import { isCteReference, tableNameOf } from '../references.ts';
 import {
   columnNode,
   comparison,
+  conjunction,
   functionNameOf,
   innerQuery,
   joinItem,
   operator,
   queryItem,
-  tableItem,
   TRUE,
-  conjunction,
+  tableItem,
 } from './nodes.ts';
 import { conjunctsOf } from './normal-expression.ts';
-import type { NormalFrom, NormalScope, Normalizer } from './normalizer.ts';
 import { AS_OF, columnRefs, type JoinKind, type Leaf, outputName, type Query, type Step } from './normal-query.ts';
+import type { NormalFrom, Normalizer, NormalScope } from './normalizer.ts';
 
 const JOINS: Readonly<Record<string, JoinKind>> = {
   INNER: 'inner',

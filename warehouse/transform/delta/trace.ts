@@ -1,7 +1,7 @@
 import { type AstNode, type AstValue, isNode } from '../ast.ts';
+import { functionNameOf } from './nodes.ts';
 import { textOfNode } from './normal-expression.ts';
 import { AS_OF, columnRefs, type NormalForm, ownNodes, type Query } from './normal-query.ts';
-import { functionNameOf } from './nodes.ts';
 
 /** Which expressions can be computed for a changed row from the changed rows below it. */
 
