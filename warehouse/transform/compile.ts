@@ -7,7 +7,7 @@ import {
   locateInBody,
   reportProblem,
 } from './bind.ts';
-import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
+import { checkAppend, checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
 import { checkSnapshot } from './check-snapshot.ts';
 import { checkWinner } from './check-winner.ts';
 import { hashDeclarations } from './declarations.ts';
@@ -168,7 +168,9 @@ async function compileModels(
     const bound = await bindModels(engine, entries, compiled, diagnostics);
     for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
     for (const { entry, boundColumns } of bound) {
-      compiled.set(entry.model.name, await compileModel(entry, boundColumns, needsRule, context));
+      const done = await compileModel(entry, boundColumns, needsRule, context);
+      checkAppend(entry, done.refresh, diagnostics);
+      compiled.set(entry.model.name, done);
     }
   }
   return checkAllTests(context, [...compiled.values()], diagnostics);
@@ -281,9 +283,10 @@ async function compileModel(
     columns: boundColumns,
   });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
-  const refresh: RefreshRule = needsRule(model.name, fingerprint)
-    ? await deriveRefreshRule(entry, boundColumns, context)
-    : { kind: 'rebuild', why: 'it is computed whole' };
+  const refresh: RefreshRule =
+    model.appends || needsRule(model.name, fingerprint)
+      ? await deriveRefreshRule(entry, boundColumns, context)
+      : { kind: 'rebuild', why: 'it is computed whole' };
   return {
     ...model,
     dependencies,
