@@ -27,7 +27,7 @@ export {
 } from './model.ts';
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export { selectModels } from './select.ts';
+export { formatLocation, type SourceLocation } from './source-location.ts';
 export { loadUnitFiles } from './unit/load-unit-tests.ts';
 export { runUnitTests, type UnitTestOptions } from './unit/run-unit-tests.ts';
 export type { UnitFailure, UnitTestResult } from './unit/unit-result.ts';
-export { formatLocation, type SourceLocation } from './source-location.ts';

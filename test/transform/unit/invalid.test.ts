@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createLog } from '../../../warehouse/core/log.ts';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
+import { createLog } from '../../../warehouse/core/log.ts';
 import {
   type Diagnostic,
   formatLocation,
