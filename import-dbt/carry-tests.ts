@@ -1,8 +1,8 @@
 import type { Findings } from './findings.ts';
-import { bindMacro, type MacroLibrary } from './macros.ts';
 import { JinjaError, Relation, type Scope, toValue, ValueError } from './jinja/index.ts';
+import { bindMacro, type MacroLibrary } from './macros.ts';
 import type { NodeProperties, TestDeclaration } from './read-properties.ts';
-import { toSluiceTest, type TestContext } from './test-sql.ts';
+import { type TestContext, toSluiceTest } from './test-sql.ts';
 import { writeTest } from './write-model.ts';
 import { type Fields, toText } from './yaml-file.ts';
 

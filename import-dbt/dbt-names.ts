@@ -1,6 +1,4 @@
 import { nearestOf } from '../warehouse/core/nearest.ts';
-import { crossDatabaseMacros } from './packages/cross-database.ts';
-import { dbtUtilsMacros } from './packages/dbt-utils.ts';
 import {
   type CallArguments,
   type Callable,
@@ -17,6 +15,8 @@ import {
   ValueError,
 } from './jinja/index.ts';
 import { bindMacro, type MacroLibrary } from './macros.ts';
+import { crossDatabaseMacros } from './packages/cross-database.ts';
+import { dbtUtilsMacros } from './packages/dbt-utils.ts';
 import type { Fields } from './yaml-file.ts';
 
 /** The names that dbt gives to templates: ref, source, config, var, target and the others, with what they mean here. */

@@ -1,5 +1,5 @@
-import type { OwnerChoice } from './carry-model.ts';
 import type { KnownColumn } from './bind-models.ts';
+import type { OwnerChoice } from './carry-model.ts';
 import type { DbtNames } from './dbt-names.ts';
 import type { Findings } from './findings.ts';
 import type { Expression, Scope } from './jinja/index.ts';

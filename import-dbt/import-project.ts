@@ -10,7 +10,7 @@ import { createDescriber } from './doc-blocks.ts';
 import { type Carried, createFindings, type Findings, lineAt } from './findings.ts';
 import { bronzeName, createNames, type ImportContext, type ImportRequest } from './import-context.ts';
 import type { ImportedFile } from './imported-file.ts';
-import { evaluate, ExpressionReader, JinjaError, printValue, ValueError } from './jinja/index.ts';
+import { ExpressionReader, evaluate, JinjaError, printValue, ValueError } from './jinja/index.ts';
 import { listOthers } from './list-others.ts';
 import { findSqlMacros, type SqlMacro, toMacroCall } from './macro-calls.ts';
 import { readMacros } from './macros.ts';

@@ -1,6 +1,6 @@
 import { type Findings } from './findings.ts';
-import type { Properties } from './read-properties.ts';
 import type { DbtProject } from './read-project.ts';
+import type { Properties } from './read-properties.ts';
 import { toFields, toItems, toText } from './yaml-file.ts';
 
 /** What a dbt project holds that has no place in Sluice's files: each is listed with what to do instead. */

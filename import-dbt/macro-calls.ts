@@ -1,8 +1,8 @@
 import { type DuckDb, openDuckDb } from '../warehouse/core/duckdb.ts';
-import { evaluate, type Expression, printValue, type Scope, type Value } from './jinja/index.ts';
+import { type Expression, evaluate, printValue, type Scope, type Value } from './jinja/index.ts';
 import type { DbtMacro, MacroLibrary } from './macros.ts';
-import { readSqlTokens } from './sql-tokens.ts';
 import { toTableName } from './place-models.ts';
+import { readSqlTokens } from './sql-tokens.ts';
 
 /** Macros whose body is one SQL expression, as DuckDB macros: they stay macros. Every other macro is expanded where it is called. */
 

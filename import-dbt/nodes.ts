@@ -1,8 +1,8 @@
 import { printValue, type Value } from './jinja/index.ts';
-import { toFields, toText } from './yaml-file.ts';
+import { type LayerRules, type Placement, placeModel, toTableName } from './place-models.ts';
 import type { DbtProject, SourceFile } from './read-project.ts';
 import type { NodeProperties, Properties } from './read-properties.ts';
-import { type LayerRules, type Placement, placeModel, toTableName } from './place-models.ts';
+import { toFields, toText } from './yaml-file.ts';
 
 /** All that ref() can name, and the table that each becomes. */
 export interface DbtNode {

@@ -3,9 +3,9 @@ import { createDbtScope, type DbtNames } from './dbt-names.ts';
 import { type Findings, lineAt } from './findings.ts';
 import {
   type Branch,
-  evaluate,
   type Expression,
   ExpressionReader,
+  evaluate,
   JinjaError,
   parseTemplate,
   type Rendered,
@@ -14,8 +14,8 @@ import {
   type Statement,
   toData,
 } from './jinja/index.ts';
-import type { NodeProperties } from './read-properties.ts';
 import type { DbtProject, SourceFile } from './read-project.ts';
+import type { NodeProperties } from './read-properties.ts';
 import type { Fields } from './yaml-file.ts';
 
 /** A file of SQL with its templates filled in. */

@@ -9,19 +9,11 @@ import {
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
-/** A project compiled against bronze as it stands; tables that were never extracted take their columns from Postgres' catalog. */
-export async function compileOnBronze(
-  project: Project,
-): Promise<{ readonly compiled: CompiledProject; readonly bronze: BronzeSnapshot }> {
-  const { bronze, bronzeTables } = await findBronzeTables(project);
-  const files = await loadProject(project.config.projectDir);
-  return { compiled: await compileProject({ files, bronzeTables }), bronze };
-}
-
-/** Bronze as it stands, and the columns of every table of the project's sources. */
-export async function findBronzeTables(
-  project: Project,
-): Promise<{ readonly bronze: BronzeSnapshot; readonly bronzeTables: readonly BronzeTableFacts[] }> {
+/** What the compiler must know of bronze: as it stands; tables that were never extracted take their columns from Postgres' catalog. */
+export async function bronzeForCompile(project: Project): Promise<{
+  readonly bronze: BronzeSnapshot;
+  readonly bronzeTables: readonly BronzeTableFacts[];
+}> {
   const { config, log } = project;
   const sources = await loadSources(config.projectDir);
   const bronze = await project.bronze.snapshot(sources.map((source) => source.name));
@@ -40,4 +32,15 @@ export async function findBronzeTables(
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
   return { bronze, bronzeTables };
+}
+
+/** A project compiled against bronze. */
+export async function compileOnBronze(project: Project): Promise<{
+  readonly compiled: CompiledProject;
+  readonly bronze: BronzeSnapshot;
+  readonly bronzeTables: readonly BronzeTableFacts[];
+}> {
+  const { bronze, bronzeTables } = await bronzeForCompile(project);
+  const compiled = await compileProject({ files: await loadProject(project.config.projectDir), bronzeTables });
+  return { compiled, bronze, bronzeTables };
 }

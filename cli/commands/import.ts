@@ -14,7 +14,7 @@ import {
   writeAllOrNothing,
   writeReport,
 } from '../../import-dbt/index.ts';
-import { findBronzeTables } from '../../infra/compile-project.ts';
+import { bronzeForCompile } from '../../infra/compile-project.ts';
 import { type Config, loadConfig } from '../../infra/config.ts';
 import { openProject } from '../../infra/project.ts';
 import { SluiceError } from '../../warehouse/core/errors.ts';
@@ -107,7 +107,7 @@ async function findKnownTables(
   if (!definitions.some((file) => file.endsWith('.ts'))) return { columns: new Map(), facts: [] };
   const sources = await loadSources(config.projectDir);
   try {
-    const { bronzeTables } = await findBronzeTables(openProject(config, log));
+    const { bronzeTables } = await bronzeForCompile(openProject(config, log));
     const columns = bronzeTables.map(({ source, table, contract }): [string, readonly KnownColumn[]] => [
       `bronze.${source}.${table}`.toLowerCase(),
       contract.columns.map(({ name, duckdbType }) => ({ name, type: duckdbType })),

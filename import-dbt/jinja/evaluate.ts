@@ -1,8 +1,8 @@
+import { passesTest } from './conditions.ts';
 import type { Arguments, Expression } from './expression.ts';
 import { applyFilter } from './filters.ts';
 import { JinjaError, KnownProblem } from './jinja-error.ts';
 import { findMethod } from './methods.ts';
-import { passesTest } from './conditions.ts';
 import { ValueError } from './value-error.ts';
 import {
   areEqual,

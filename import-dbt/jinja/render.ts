@@ -1,4 +1,4 @@
-import { evaluate, evaluateArguments, BROKEN, Scope } from './evaluate.ts';
+import { BROKEN, evaluate, evaluateArguments, Scope } from './evaluate.ts';
 import type { Expression } from './expression.ts';
 import { applyFilter } from './filters.ts';
 import { JinjaError, KnownProblem } from './jinja-error.ts';

@@ -6,6 +6,7 @@ export const ERROR_CODES = {
   CONFIG_INVALID: { exit: 2, status: 500 },
   USAGE: { exit: 2, status: 400 },
   PROJECT_NOT_FOUND: { exit: 2, status: 500 },
+  DBT_PROJECT_INVALID: { exit: 2, status: 500 },
   PORT_IN_USE: { exit: 3, status: 500 },
   POSTGRES_START_FAILED: { exit: 3, status: 500 },
   SERVER_START_FAILED: { exit: 3, status: 500 },
@@ -44,7 +45,6 @@ export const ERROR_CODES = {
   MODEL_CYCLE: { exit: 2, status: 500 },
   MODEL_LINT: { exit: 2, status: 500 },
   MODEL_SELECT_UNKNOWN: { exit: 2, status: 400 },
-  DBT_PROJECT_INVALID: { exit: 2, status: 500 },
   BUILD_FAILED: { exit: 1, status: 500 },
   TESTS_FAILED: { exit: 1, status: 500 },
   // releases
