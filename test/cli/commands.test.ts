@@ -269,6 +269,7 @@ test('help of the whole and of every command shows examples; every command is in
   assert.deepEqual(commands, [
     'demo',
     'init',
+    'import',
     'run',
     'plan',
     'extract',
