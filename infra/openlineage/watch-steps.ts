@@ -13,8 +13,8 @@ import {
   createRunEvent,
   type LineageDataset,
   modelDataset,
-  rowsFacet,
   type RunFacts,
+  rowsFacet,
   testedDataset,
 } from './events.ts';
 import type { EventSender } from './sender.ts';

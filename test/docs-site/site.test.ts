@@ -68,8 +68,10 @@ test('a column shows its way from the source to the last model', async () => {
   await page.getByRole('button', { name: 'amount', exact: true }).click();
   const picture = page.getByRole('group', { name: 'Lineage of gold.fct_orders.amount' });
   await picture.waitFor();
-  const boxes = await picture.locator('a').evaluateAll((links) => links.map((link) => link.getAttribute('aria-label')));
-  assert.deepEqual([...boxes].sort(), [
+  const boxes = await picture
+    .locator('a')
+    .evaluateAll((links) => links.map((link) => link.getAttribute('aria-label') ?? ''));
+  assert.deepEqual(boxes.toSorted(), [
     'amount bronze.shop.orders',
     'amount gold.fct_orders',
     'amount silver.stg_orders',

@@ -10,6 +10,15 @@ export {
 } from './build/index.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
 export type { Diagnostic } from './diagnostics.ts';
+export { type WrittenSite, writeSite } from './docs-site/write-site.ts';
+export { type FormatReport, formatProject } from './format/format-project.ts';
+export { headerJsonSchema } from './header-json-schema.ts';
+export {
+  type ColumnLineage,
+  type InputColumn,
+  type ModelLineage,
+  traceLineage,
+} from './lineage/column-lineage.ts';
 export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
@@ -28,13 +37,4 @@ export {
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';
-export {
-  type ColumnLineage,
-  type InputColumn,
-  type ModelLineage,
-  traceLineage,
-} from './lineage/column-lineage.ts';
-export { type WrittenSite, writeSite } from './docs-site/write-site.ts';
-export { headerJsonSchema } from './header-json-schema.ts';
-export { type FormatReport, formatProject } from './format/format-project.ts';
 export { type LintFinding, lintProject } from './style/lint-project.ts';

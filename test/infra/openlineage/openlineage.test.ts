@@ -95,7 +95,8 @@ test('a run tells its start and end, each model’s inputs, columns and lineage,
     ['gold.fct_orders'],
   );
   const facets = totals?.outputs[0]?.facets ?? {};
-  assert.deepEqual((facets['schema']?.['fields'] as unknown[])[3], {
+  const shown = (facets['schema']?.['fields'] ?? []) as readonly unknown[];
+  assert.deepEqual(shown[3], {
     name: 'total',
     type: 'DECIMAL(18,2)',
     description: 'How much.',

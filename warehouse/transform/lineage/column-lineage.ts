@@ -1,11 +1,11 @@
-import type { BronzeTableFacts } from '../bind.ts';
-import { bronzeColumns } from './bronze-columns.ts';
 import { type AstNode, textOf, walk } from '../ast.ts';
+import type { BronzeTableFacts } from '../bind.ts';
 import type { CompiledModel, CompiledProject } from '../model.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from '../sql-engine.ts';
-import { traceQuery } from './trace-query.ts';
+import { bronzeColumns } from './bronze-columns.ts';
 import { type TracedRelation } from './names.ts';
 import { type Trace } from './trace.ts';
+import { traceQuery } from './trace-query.ts';
 
 /** Which columns each column of each model is computed from, by the same parse as everything else. Models are not looked through: lineage chains table by table. */
 

@@ -1,4 +1,4 @@
-import { joinTraces, computedTrace, type Trace, unknownTrace } from './trace.ts';
+import { computedTrace, joinTraces, type Trace, unknownTrace } from './trace.ts';
 
 /** By which names a query can reach a column, and what each is made of. Where DuckDB's choice is not certain the answer is unknown. */
 
