@@ -142,3 +142,28 @@ test('updated_at may be a date or a timestamp of any kind; valid_from is an inst
     );
   }
 });
+
+test('a table without a key is seen as its last replacement left it', async (t) => {
+  const tables = { items: { key: [], columns: { id: 'BIGINT', name: 'VARCHAR' } } };
+  const text = snapshotText(
+    ['id', 'name'],
+    ['key: [id]', 'snapshot: { strategy: check, columns: all }'],
+    'select id, name from bronze.app.items',
+  );
+  const { lake, run, rows } = await openWorld(t, tables, { 'gold/app/snap.sql': text });
+  await lake.replace('items', [{ id: 1, name: 'a' }]);
+  await run();
+  await lake.replace('items', [{ id: 1, name: 'b' }]);
+  await lake.replace('items', [
+    { id: 1, name: 'c' },
+    { id: 2, name: 'd' },
+  ]);
+  await run();
+  const all =
+    "select id, name, strftime(valid_from, '%H:%M'), strftime(valid_to, '%H:%M') from gold.main.snap order by id, valid_from";
+  assert.deepEqual(await rows(all), [
+    [1, 'a', '01:00', '03:00'],
+    [1, 'c', '03:00', null],
+    [2, 'd', '03:00', null],
+  ]);
+});
