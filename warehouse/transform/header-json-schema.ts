@@ -5,8 +5,12 @@ import { type Header, headerSchema } from './header-schema.ts';
 const DESCRIPTIONS: Readonly<Record<keyof Header, string>> = {
   description: 'Required: what a row of the table is.',
   materialized: 'How the table is kept. Default: view in silver, table in gold.',
-  key: 'The columns that identify a row; needed for incremental and dataset.',
-  incremental: 'by: the columns whose touched values are computed again; default: the key.',
+  key: 'The columns that identify a row; needed for incremental, snapshot and dataset.',
+  incremental:
+    'by: the columns whose touched values are computed again; default: the key. append: rows are only ever added.',
+  winner: 'Which of several result rows of one key is kept, as in ORDER BY: updated_at desc, id.',
+  snapshot:
+    'How a snapshot sees a change: by strategy check (columns) or timestamp (updated_at); hard_deletes; open_end.',
   columns: 'Name → type, description, tests. In gold every column is listed; types are checked against the SELECT.',
   tests: 'Tests over several columns: unique, or an expression that every row fulfils.',
   owner: 'Gold, required: who owns a row, { org: column, user: column } (user optional) or { public: "why" }.',
