@@ -1,4 +1,5 @@
 import { type DuckDb, openDuckDb } from '../warehouse/core/duckdb.ts';
+import { adaptSql } from './adapt-sql.ts';
 import { type Expression, evaluate, printValue, type Scope, type Value } from './jinja/index.ts';
 import type { DbtMacro, MacroLibrary } from './macros.ts';
 import { toTableName } from './place-models.ts';
@@ -71,6 +72,8 @@ function toSqlMacro(macro: DbtMacro): SqlMacro | undefined {
   const name = toTableName(macro.name);
   const sql = body.trim();
   if (!isOneOperand(sql) || [...names].some((word) => !/^[a-z_]\w*$/i.test(word))) return undefined;
+  // What would have to be written otherwise is written where it is called, as any other SQL.
+  if (adaptSql({ text: sql, origins: [] }).changes.length > 0) return undefined;
   const parameters = [...names];
   return { name, macro, parameters, sql: `create macro ${name}(${parameters.join(', ')}) as ${sql}` };
 }

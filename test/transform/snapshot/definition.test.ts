@@ -143,7 +143,7 @@ select id, count(*) as versions, max(name) filter (where is_current) as name fro
   await lake.commit({ people: [{ op: 'delete', row: person(2, 'p2') }] });
   const { outcomes } = await run({ limits: { maxTouchedShare: 0.5 } });
   const lives = outcomes.find(({ name }) => name === 'gold.lives');
-  assert.equal(lives?.action, 'refreshed');
+  assert.equal(lives?.action, 'refreshed', lives?.why);
   assert.match(lives?.why ?? '', /2 id touched/);
   const all = 'select * from gold.main.lives order by all';
   assert.deepEqual((await rows(all)).slice(0, 3), [

@@ -8,7 +8,7 @@ import { differRows, matchesSome } from './row-difference.ts';
 import { findMoments, mountMoment } from './snapshot-moments.ts';
 import { openEndSql, type SnapshotStep, takeStep, WORK } from './snapshot-step.ts';
 import { countRows, inTransaction, type StoredColumn, sameColumns } from './warehouse-engine.ts';
-import type { WriteFacts, Written } from './write-table.ts';
+import { changesName, type WriteFacts, type Written } from './write-table.ts';
 
 /** Brings a snapshot to the present, moment by moment, and writes the versions that were closed or opened. */
 
@@ -134,12 +134,12 @@ async function writeDifference(
     rows,
     changedRows: isCarried ? rows : difference.rows,
     columns,
-    ...(!isCarried && { changes: difference.table }),
+    ...(!isCarried && { changes: changesName(model) }),
   };
 }
 
 function changesTable(model: CompiledModel): string {
-  return quoteIdentifier(`_sluice_changes_${model.layer}_${model.table}`);
+  return quoteIdentifier(changesName(model));
 }
 
 /** The history in the columns declared now: added ones NULL, changed types only where every value survives the way there and back. */
