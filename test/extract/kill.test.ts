@@ -148,7 +148,12 @@ test('B11: two runs at once: one commits, the other is told, and nothing is doub
     assert.ok(isSluiceError(lost[0], 'COMMIT_CONFLICT') && lost[0].retryable);
     assert.equal(await lake.bronze.head('app'), head + 1);
     await assertEqualAndSingle();
-    assert.equal((await lake.run(source)).batch.drafts.length, 0);
+    // A transaction elsewhere on the server may have held the marks back: then they move now, and nothing else.
+    const idle = (await lake.run(source)).batch.drafts.flatMap((draft) => Object.values(draft.tables));
+    assert.deepEqual(
+      idle.flatMap((table) => table.files),
+      [],
+    );
   }
 });
 
