@@ -140,7 +140,7 @@ async function checkTypes(
 /** Checks what tests name once every model is bound: columns, tables they relate to, expressions. */
 export async function checkTests(
   engine: SqlEngine,
-  { model }: ParsedModel,
+  { model }: Pick<ParsedModel, 'model'>,
   bound: readonly BoundColumn[],
   tables: ReadonlyMap<string, readonly BoundColumn[]>,
   diagnostics: Diagnostics,

@@ -1,29 +1,20 @@
 import { byteOf } from './ast.ts';
-import {
-  type BronzeNames,
-  type BronzeTableFacts,
-  createBronze,
-  createModelTables,
-  locateInBody,
-  reportProblem,
-} from './bind.ts';
-import { checkHeader, checkTests, expressionsOf } from './check-header.ts';
-import { hashDeclarations } from './declarations.ts';
-import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
-import { fingerprintModel } from './fingerprint.ts';
-import { orderGraph } from './graph.ts';
-import { lintAsOf, lintQuery, readsElsewhere } from './lint.ts';
-import type { ProjectFiles } from './load.ts';
-import type { CompiledModel, CompiledProject, RefreshRule } from './model.ts';
-import { createParsedModel, type ParsedModel } from './parsed-model.ts';
+import { type BronzeTableFacts, createTableMaker, locateInBody, nameBronze } from './bind.ts';
+import { type CachedTest, type CacheContent, type CompileCache, digest, type NewModel } from './cache/compile-cache.ts';
+import { faceOf, facesOfBronze, hashColumns, keyOf, macroKeys } from './cache/keys.ts';
+import type { CachedModel } from './cache/stored-model.ts';
+import { bindModels, type Candidate, checkAllTests, compileModel, parseModels } from './compile-model.ts';
+import { hashDeclaration, hashDeclarations } from './declarations.ts';
+import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
+import { orderGraph, reach } from './graph.ts';
+import { lintAsOf } from './lint.ts';
+import type { ModelFile, ProjectFile, ProjectFiles } from './load.ts';
+import type { CompiledModel, CompiledProject, SqlTest } from './model.ts';
+import type { ParsedModel } from './parsed-model.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
-import { readModel } from './read-model.ts';
-import type { RefreshContext } from './refresh-context.ts';
-import { deriveRefreshRule } from './refresh-rule.ts';
 import { offsetOfByte } from './source-text.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
-import { reportUnknownTables } from './unknown-tables.ts';
 
 /** Text files → models in build order, checked and bound: everything that can be wrong is found here, before anything runs. */
 
@@ -36,71 +27,333 @@ export interface CompileOptions {
    * that is new or changed is computed whole anyway.
    */
   readonly needsRule?: (model: string, fingerprint: string) => boolean;
+  /** What earlier compiles found out; what this one finds out is saved in it. */
+  readonly cache?: CompileCache;
 }
 
 /** Errors: every problem of the project at once, as one SluiceError with the code of the first (MODEL_*). */
-export async function compileProject({ files, bronzeTables, needsRule }: CompileOptions): Promise<CompiledProject> {
-  const texts = new Map([...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text]));
-  const diagnostics = createDiagnostics((file) => texts.get(file));
-  const engine = await openSqlEngine();
+export async function compileProject(options: CompileOptions): Promise<CompiledProject> {
+  const { cache } = options;
+  if (cache !== undefined && !hasDuplicates(options.files)) {
+    const { project, content } = await compileFiles(options, cache);
+    if (project !== undefined) {
+      await cache.save(content);
+      return project;
+    }
+  }
+  // What is wrong is said by a compile that trusts nothing: the words are the same with a cache and without one.
+  const { project, content, diagnostics } = await compileFiles(options, NOTHING_KNOWN);
+  if (cache !== undefined && !hasDuplicates(options.files)) await cache.save(content);
+  diagnostics.throwIfAny();
+  if (project === undefined) throw new TypeError('a project without problems was not compiled');
+  return project;
+}
+
+type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'>;
+const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined };
+
+function hasDuplicates({ models }: ProjectFiles): boolean {
+  return new Set(models.map(({ layer, table }) => `${layer}.${table}`)).size < models.length;
+}
+
+interface Outcome {
+  /** Absent when anything is wrong. */
+  readonly project: CompiledProject | undefined;
+  readonly content: CacheContent;
+  readonly diagnostics: Diagnostics;
+}
+
+async function compileFiles({ files, bronzeTables, needsRule }: CompileOptions, known: Known): Promise<Outcome> {
+  const texts = new Map([...files.models, ...files.macros, ...files.tests].map((file) => [file.file, file]));
+  const diagnostics = createDiagnostics((file) => texts.get(file)?.text);
+  const bronze = nameBronze(bronzeTables);
+  const session = createSession(files, bronze.columns, known, diagnostics);
   try {
-    const bronze = await createBronze(engine, bronzeTables);
-    const macros = await loadMacros(engine, files.macros, diagnostics);
+    const macroFiles = digest(JSON.stringify(files.macros.map(({ file, text }) => [file, text])));
     // A model that does not parse is still a table of that name: those who read it are not wrong.
     const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
     const tables = new Set([...bronze.columns.keys(), ...named]);
-    const parsed = await parseModels(engine, files, tables, diagnostics);
-    reportDuplicates(
-      parsed.map(({ entry }) => entry),
-      diagnostics,
-    );
-    const models = await compileModels(engine, parsed, bronze, macros, needsRule ?? (() => true), diagnostics);
-    const sqlTests = await compileSqlTests(engine, files.tests, tables, diagnostics);
-    diagnostics.throwIfAny();
-    return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
-  } finally {
-    engine.close();
-  }
-}
-
-/** A parsed model and what the lint said of its SELECT, which is told only where the tables it reads are sound. */
-interface Candidate {
-  readonly entry: ParsedModel;
-  readonly findings: readonly Diagnostic[];
-  readonly readsElsewhere: boolean;
-  /** False when it names something that can be no table of the project. */
-  readonly isNamed: boolean;
-}
-
-async function parseModels(
-  engine: SqlEngine,
-  files: ProjectFiles,
-  tables: ReadonlySet<string>,
-  diagnostics: Diagnostics,
-): Promise<Candidate[]> {
-  const read = files.models.flatMap((file) => readModel(file, diagnostics) ?? []);
-  const candidates: Candidate[] = [];
-  let next = 0;
-  for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
-    const one = read[next++];
-    if (one === undefined) throw new RangeError('more answers than texts');
-    if (parsed.kind === 'problem') {
-      reportProblem(parsed, one.model, engine, diagnostics);
-      continue;
+    const isKnown = known.macros?.hash === macroFiles;
+    const macros =
+      known.macros !== undefined && isKnown
+        ? known.macros
+        : await session.open().then(({ macros: loaded }) => ({
+            hash: macroFiles,
+            macros: loaded.macros,
+            keys: macroKeys(loaded),
+          }));
+    const faces = facesOfBronze(bronzeTables);
+    const keyContext = { faces, macros: macros.keys, macroFiles };
+    const kept = new Map<string, CachedModel>();
+    const fresh: { readonly name: string; readonly file: ModelFile }[] = [];
+    for (const file of files.models) {
+      const entry = known.models.get(file.file);
+      const isSame =
+        entry !== undefined && entry.hash === hashOf(file) && entry.dependencies.every((table) => tables.has(table));
+      if (isSame) kept.set(entry.name, entry);
+      else fresh.push({ name: `${file.layer}.${file.table}`, file });
     }
-    const entry = createParsedModel(one, parsed);
-    const { references } = entry;
-    reportUnknownTables({ model: one.model, references }, tables, diagnostics);
-    const lint = createDiagnostics(() => undefined);
-    lintQuery(entry, engine, lint);
-    candidates.push({
-      entry,
-      findings: lint.list,
-      readsElsewhere: readsElsewhere(references),
-      isNamed: references.tables.every(({ name }) => name !== undefined),
+    await session.parse(
+      fresh.map(({ file }) => file),
+      tables,
+    );
+    reportDuplicates(session.parsed, diagnostics);
+    const { candidateOf, byName, columns, compiled } = session;
+    const graph = orderGraph([
+      ...[...byName.values()].map(({ model, dependencies }) => ({ name: model.name, dependencies })),
+      ...[...kept.values()].map(({ name, dependencies }) => ({ name, dependencies })),
+    ]);
+    for (const cycle of graph.cycles) reportCycle(cycle, byName, diagnostics);
+    const fileOf = new Map(files.models.map((file) => [`${file.layer}.${file.table}`, file]));
+    const wants = needsRule ?? (() => true);
+    const valid = new Map<string, CachedModel>();
+    for (const level of graph.levels) {
+      const stale: ModelFile[] = [];
+      for (const name of level) {
+        const entry = kept.get(name);
+        if (entry === undefined) continue;
+        const isReachable = entry.dependencies.every((table) => columns.has(table));
+        const hasRule = entry.hasRule || !wants(name, entry.model.fingerprint);
+        if (isReachable && hasRule && entry.key === keyOf(entry, keyContext)) {
+          valid.set(name, entry);
+          columns.set(name, entry.model.boundColumns);
+          compiled.set(name, entry.model);
+          faces.set(name, entry.face);
+        } else stale.push(fileOf.get(name) ?? missing(name));
+      }
+      await session.parse(stale, tables);
+      const reached = level.flatMap((name): Candidate[] => {
+        const candidate = candidateOf.get(name);
+        // A model below a broken one is not bound: its errors would only repeat the first.
+        return candidate?.isNamed === true && candidate.entry.dependencies.every((table) => columns.has(table))
+          ? [candidate]
+          : [];
+      });
+      if (reached.length === 0) continue;
+      const { engine, macros: loaded, makeTables } = await session.open();
+      const entries = reached.flatMap(({ entry, findings, readsElsewhere }) => {
+        for (const finding of findings) diagnostics.add(finding);
+        lintAsOf(entry, { macros: loaded, models: compiled, diagnostics });
+        // A file it would read is refused by the lint with a better word than DuckDB's.
+        return readsElsewhere ? [] : [entry];
+      });
+      await session.bringViews(entries, (name) => fileOf.get(name), tables);
+      await makeTables(entries.flatMap((entry) => session.tablesBelow(entry)));
+      const bound = await bindModels(engine, entries, diagnostics);
+      for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
+      for (const { entry, boundColumns } of bound) {
+        const model = await compileModel(entry, boundColumns, wants, {
+          engine,
+          columns,
+          macros: loaded,
+          compiled,
+          byName,
+          neverNull: bronze.neverNull,
+        });
+        compiled.set(model.name, model);
+        faces.set(model.name, faceOf(model, faces));
+      }
+    }
+    // The order is the graph's, whoever came from where.
+    const models = graph.order.flatMap((name) => compiled.get(name) ?? []);
+    const relatedOf = (model: CompiledModel) =>
+      Object.fromEntries(
+        model.tests.flatMap((test) =>
+          test.kind === 'relationships' ? [[test.to, hashColumns(columns.get(test.to))]] : [],
+        ),
+      );
+    const unsettled = models.filter((model) => {
+      const entry = valid.get(model.name);
+      return (
+        entry === undefined ||
+        Object.entries(entry.related).some(([table, hash]) => hash !== hashColumns(columns.get(table)))
+      );
     });
+    if (unsettled.length > 0) {
+      const { engine, makeTables } = await session.open();
+      await makeTables(
+        unsettled.flatMap(({ name, tests }) => (tests.some(({ kind }) => kind === 'expression') ? [name] : [])),
+      );
+      await checkAllTests(engine, unsettled, columns, diagnostics);
+    }
+    const tests = await session.compileTests(files.tests, tables, faces, macroFiles);
+    const newModels = models.flatMap((model): (CachedModel | NewModel)[] => {
+      const file = fileOf.get(model.name) ?? missing(model.name);
+      const entry = valid.get(model.name);
+      if (diagnostics.has(model.file)) return [];
+      if (entry !== undefined && !unsettled.includes(model) && (file.stamp ?? '') === entry.stamp) return [entry];
+      const calls = entry?.calls ?? byName.get(model.name)?.calls ?? [];
+      const hasExpressions = model.tests.some(({ kind }) => kind === 'expression');
+      const facts = { dependencies: model.dependencies, calls, hasExpressions };
+      return [
+        {
+          file: model.file,
+          model,
+          facts: {
+            ...facts,
+            file: model.file,
+            hash: hashOf(file),
+            stamp: file.stamp ?? '',
+            key: keyOf(facts, keyContext),
+            name: model.name,
+            related: relatedOf(model),
+            face: faces.get(model.name) ?? '',
+            hasRule: entry?.hasRule ?? (model.materialized !== 'incremental' || wants(model.name, model.fingerprint)),
+            declaration: hashDeclaration(model),
+          },
+        },
+      ];
+    });
+    const content: CacheContent = { models: newModels, tests, macros };
+    // A circle that runs through models of the cache has nobody to report it here.
+    const isWhole = models.length === files.models.length;
+    if (diagnostics.list.length > 0 || !isWhole) return { project: undefined, content, diagnostics };
+    const sqlTests = tests.map(({ test }) => test);
+    const declarations = hashDeclarations(
+      newModels.map((entry) => ('facts' in entry ? entry.facts.declaration : entry.declaration)),
+      sqlTests,
+    );
+    return { project: { models, macros: macros.macros, sqlTests, declarations }, content, diagnostics };
+  } finally {
+    await session.close();
   }
-  return candidates;
+}
+
+function hashOf(file: ProjectFile): string {
+  const known = file.hash ?? hashes.get(file);
+  if (known !== undefined) return known;
+  const hash = digest(file.text);
+  hashes.set(file, hash);
+  return hash;
+}
+
+const hashes = new WeakMap<ProjectFile, string>();
+
+function missing(name: string): never {
+  throw new RangeError(`the model ${name} has no file`);
+}
+
+interface Opened {
+  readonly engine: SqlEngine;
+  readonly macros: LoadedMacros;
+  readonly makeTables: (names: Iterable<string>) => Promise<void>;
+}
+
+/** What a compile has found so far, and a DuckDB that is opened when something must be bound. */
+function createSession(
+  files: ProjectFiles,
+  bronze: ReadonlyMap<string, readonly BoundColumn[]>,
+  known: Known,
+  diagnostics: Diagnostics,
+) {
+  const columns = new Map(bronze);
+  const compiled = new Map<string, CompiledModel>();
+  const byName = new Map<string, ParsedModel>();
+  const candidateOf = new Map<string, Candidate>();
+  const parsed: ParsedModel[] = [];
+  let opened: Promise<Opened> | undefined;
+
+  const open = (): Promise<Opened> =>
+    (opened ??= openSqlEngine().then(async (engine) => {
+      try {
+        const macros = await loadMacros(engine, files.macros, diagnostics);
+        return { engine, macros, makeTables: createTableMaker(engine, columns) };
+      } catch (error) {
+        engine.close();
+        throw error;
+      }
+    }));
+
+  const parse = async (list: readonly ModelFile[], tables: ReadonlySet<string>): Promise<void> => {
+    if (list.length === 0) return;
+    const { engine } = await open();
+    for (const candidate of await parseModels(engine, list, tables, diagnostics)) {
+      const { entry } = candidate;
+      parsed.push(entry);
+      byName.set(entry.model.name, entry);
+      candidateOf.set(entry.model.name, candidate);
+    }
+  };
+
+  /** The views that an entry reads, directly or through other views. */
+  const viewsBelow = (entry: ParsedModel): string[] => {
+    const isView = (name: string) => compiled.get(name)?.materialized === 'view';
+    const next = (name: string) => (compiled.get(name)?.dependencies ?? []).filter(isView);
+    const direct = entry.dependencies.filter(isView);
+    return [...new Set([...direct, ...reach(direct, next)])];
+  };
+
+  return {
+    columns,
+    compiled,
+    byName,
+    candidateOf,
+    parsed,
+    open,
+    parse,
+    /** A rule looks through views: those that were not parsed in this compile are. */
+    bringViews: async (
+      entries: readonly ParsedModel[],
+      fileOf: (name: string) => ModelFile | undefined,
+      tables: ReadonlySet<string>,
+    ): Promise<void> => {
+      const names = entries.flatMap((entry) => (entry.model.materialized === 'incremental' ? viewsBelow(entry) : []));
+      const absent = [...new Set(names)].filter((name) => !byName.has(name));
+      await parse(
+        absent.flatMap((name) => fileOf(name) ?? []),
+        tables,
+      );
+    },
+    /** The tables that binding an entry, with the views it reads written out, may name. */
+    tablesBelow: (entry: ParsedModel): string[] => [
+      ...entry.dependencies,
+      ...(entry.model.materialized === 'incremental'
+        ? viewsBelow(entry).flatMap((name) => compiled.get(name)?.dependencies ?? [])
+        : []),
+    ],
+    compileTests: async (
+      tests: readonly ProjectFile[],
+      tables: ReadonlySet<string>,
+      faces: ReadonlyMap<string, string>,
+      macroFiles: string,
+    ): Promise<CachedTest[]> => {
+      const keyOfTest = ({ dependencies }: SqlTest) =>
+        digest(JSON.stringify([dependencies.map((name) => [name, faces.get(name) ?? '']), macroFiles]));
+      const done = new Map<string, CachedTest>();
+      const fresh: ProjectFile[] = [];
+      for (const file of tests) {
+        const entry = known.tests.get(file.file);
+        const isSound =
+          entry !== undefined &&
+          entry.hash === hashOf(file) &&
+          entry.key === keyOfTest(entry.test) &&
+          entry.test.dependencies.every((name) => columns.has(name));
+        if (isSound) done.set(file.file, { ...entry, stamp: file.stamp ?? '' });
+        else fresh.push(file);
+      }
+      if (fresh.length > 0) {
+        const { engine, makeTables } = await open();
+        for (const test of await compileSqlTests(engine, fresh, tables, makeTables, diagnostics)) {
+          const file = fresh.find((candidate) => candidate.file === test.file);
+          if (file === undefined || diagnostics.has(test.file)) continue;
+          done.set(test.file, {
+            file: test.file,
+            hash: hashOf(file),
+            stamp: file.stamp ?? '',
+            key: keyOfTest(test),
+            test,
+          });
+        }
+      }
+      // Beside problems a test is not bound.
+      if (diagnostics.list.length > 0) for (const { file } of fresh) done.delete(file);
+      return tests.flatMap(({ file }) => done.get(file) ?? []);
+    },
+    close: async (): Promise<void> => {
+      const open = await opened?.catch(() => undefined);
+      open?.engine.close();
+    },
+  };
 }
 
 function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnostics): void {
@@ -117,141 +370,6 @@ function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnosti
       });
     }
   }
-}
-
-async function compileModels(
-  engine: SqlEngine,
-  candidates: readonly Candidate[],
-  { columns: bronze, neverNull }: BronzeNames,
-  macros: LoadedMacros,
-  needsRule: NonNullable<CompileOptions['needsRule']>,
-  diagnostics: Diagnostics,
-): Promise<CompiledModel[]> {
-  const byName = new Map(candidates.map(({ entry }) => [entry.model.name, entry]));
-  const candidateOf = new Map(candidates.map((candidate) => [candidate.entry.model.name, candidate]));
-  const graph = orderGraph([...byName.values()].map(({ model, dependencies }) => ({ name: model.name, dependencies })));
-  for (const cycle of graph.cycles) reportCycle(cycle, byName, diagnostics);
-  const columns = new Map(bronze);
-  const compiled = new Map<string, CompiledModel>();
-  const context: RefreshContext = { engine, columns, macros, compiled, byName, neverNull };
-  for (const level of graph.levels) {
-    const entries = level.flatMap((name): ParsedModel[] => {
-      const candidate = candidateOf.get(name);
-      // A model below a broken one is not bound: its errors would only repeat the first.
-      if (candidate?.isNamed !== true || !candidate.entry.dependencies.every((table) => columns.has(table))) return [];
-      for (const finding of candidate.findings) diagnostics.add(finding);
-      lintAsOf(candidate.entry, { macros, models: compiled, diagnostics });
-      // A file it would read is refused by the lint with a better word than DuckDB's.
-      return candidate.readsElsewhere ? [] : [candidate.entry];
-    });
-    const bound = await bindModels(engine, entries, diagnostics);
-    for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
-    for (const { entry, boundColumns } of bound) {
-      compiled.set(entry.model.name, await compileModel(entry, boundColumns, needsRule, context));
-    }
-  }
-  await checkAllTests(engine, [...compiled.values()], byName, columns, diagnostics);
-  return [...compiled.values()];
-}
-
-interface BoundModel {
-  readonly entry: ParsedModel;
-  readonly boundColumns: readonly BoundColumn[];
-}
-
-/** Binds models that do not read one another and gives each a table, for those that read it. */
-async function bindModels(
-  engine: SqlEngine,
-  entries: readonly ParsedModel[],
-  diagnostics: Diagnostics,
-): Promise<BoundModel[]> {
-  const described = await engine.describeAll(entries.map(({ model }) => model.sql));
-  const bound: BoundModel[] = [];
-  for (const [i, entry] of entries.entries()) {
-    const answer = described[i];
-    if (answer === undefined) continue;
-    if (answer.kind === 'problem') {
-      reportProblem(answer, entry.model, engine, diagnostics);
-      continue;
-    }
-    await checkHeader(engine, entry, answer.columns, diagnostics);
-    if (!hasRepeats(answer.columns)) bound.push({ entry, boundColumns: answer.columns });
-  }
-  await createModelTables(
-    engine,
-    bound.map(({ entry, boundColumns }) => ({ model: entry.model, columns: boundColumns })),
-  );
-  return bound;
-}
-
-async function checkAllTests(
-  engine: SqlEngine,
-  models: readonly CompiledModel[],
-  byName: ReadonlyMap<string, ParsedModel>,
-  columns: ReadonlyMap<string, readonly BoundColumn[]>,
-  diagnostics: Diagnostics,
-): Promise<void> {
-  const sound: string[] = [];
-  const expressions = models.flatMap((model) => expressionsOf(model));
-  let next = 0;
-  for await (const parsed of engine.parseAll(expressions)) {
-    const sql = expressions[next++];
-    if (parsed.kind === 'query' && sql !== undefined) sound.push(sql);
-  }
-  const described = await engine.describeAll(sound);
-  const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
-  const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
-  for (const model of models) {
-    const entry = byName.get(model.name);
-    if (entry !== undefined) await checkTests(asked, entry, model.boundColumns, columns, diagnostics);
-  }
-}
-
-function hasRepeats(columns: readonly BoundColumn[]): boolean {
-  return new Set(columns.map(({ name }) => name.toLowerCase())).size < columns.length;
-}
-
-async function compileModel(
-  entry: ParsedModel,
-  boundColumns: readonly BoundColumn[],
-  needsRule: NonNullable<CompileOptions['needsRule']>,
-  context: RefreshContext,
-): Promise<CompiledModel> {
-  const { model, json, dependencies, calls } = entry;
-  const { columns, compiled, macros } = context;
-  const called = new Set(calls.flatMap((name) => [...(macros.reached.get(name) ?? [])]));
-  const viewOf = (name: string) => {
-    const upstream = compiled.get(name);
-    return upstream?.materialized === 'view' ? upstream : undefined;
-  };
-  const usesAsOf = called.has('as_of');
-  const fingerprint = fingerprintModel({
-    model,
-    query: json,
-    macros: new Map([...macros.bodies].filter(([name]) => called.has(name))),
-    upstream: dependencies.map((name) => {
-      const view = viewOf(name);
-      return {
-        name,
-        columns: columns.get(name) ?? [],
-        ...(view === undefined ? {} : { fingerprint: view.fingerprint }),
-      };
-    }),
-  });
-  const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
-  const refresh: RefreshRule = needsRule(model.name, fingerprint)
-    ? await deriveRefreshRule(entry, boundColumns, context)
-    : { kind: 'rebuild', why: 'it is computed whole' };
-  return {
-    ...model,
-    dependencies,
-    inputs,
-    boundColumns,
-    fingerprint,
-    usesAsOf,
-    reachesAsOf: usesAsOf || dependencies.some((name) => viewOf(name)?.reachesAsOf === true),
-    refresh,
-  };
 }
 
 function reportCycle(

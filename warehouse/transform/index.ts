@@ -8,9 +8,10 @@ export {
   openBuild,
   openEngine,
 } from './build/index.ts';
+export { type CompileCache, openCompileCache } from './cache/compile-cache.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
 export type { Diagnostic } from './diagnostics.ts';
-export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
+export { type KnownFile, loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
   type CompiledModel,

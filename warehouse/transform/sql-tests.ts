@@ -14,6 +14,7 @@ export async function compileSqlTests(
   engine: SqlEngine,
   files: readonly ProjectFile[],
   tables: ReadonlySet<string>,
+  makeTables: (names: Iterable<string>) => Promise<void>,
   diagnostics: Diagnostics,
 ): Promise<SqlTest[]> {
   const tests: SqlTest[] = [];
@@ -33,6 +34,7 @@ export async function compileSqlTests(
     const dependencies = [...new Set(references.tables.flatMap((table) => table.name ?? []))].sort();
     // What an unknown or broken table makes of a test is said at the table.
     if (diagnostics.list.length === 0) {
+      await makeTables(dependencies);
       const described = await engine.describe(sql);
       if (described.kind === 'problem') reportProblem(described, { bodyAt, sql }, engine, diagnostics);
     }
