@@ -1,6 +1,13 @@
 import type { BronzeSnapshot } from '../warehouse/core/bronze-table.ts';
 import { inspectSource, loadSources } from '../warehouse/extract/index.ts';
-import { type CompiledProject, compileProject, loadProject } from '../warehouse/transform/index.ts';
+import {
+  type CompiledProject,
+  type CompileOptions,
+  compileProject,
+  loadProject,
+  openCompileCache,
+} from '../warehouse/transform/index.ts';
+import type { Config } from './config.ts';
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
@@ -25,5 +32,16 @@ export async function compileOnBronze(
           (await inspectSource({ url, sources, version: SLUICE_VERSION, maskSecret: config.maskSecret })).tables,
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
-  return { compiled: await compileProject({ files: await loadProject(config.projectDir), bronzeTables }), bronze };
+  const compiled = await compileProject({ ...(await loadProjectFiles(config)), bronzeTables });
+  return { compiled, bronze };
+}
+
+/** A project's files, and what earlier compiles found out about them. */
+export async function loadProjectFiles({
+  projectDir,
+  compileCacheDir,
+}: Config): Promise<Pick<CompileOptions, 'files' | 'cache'>> {
+  if (compileCacheDir === undefined) return { files: await loadProject(projectDir) };
+  const cache = openCompileCache(compileCacheDir);
+  return { files: await loadProject(projectDir, cache.files), cache };
 }

@@ -5,7 +5,8 @@ import type { EltActivities, ServerActivities } from '../activities/contract.ts'
 import { createExtractActivity } from '../activities/extract.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
-import { compileProject, loadProject } from '../warehouse/transform/index.ts';
+import { compileProject } from '../warehouse/transform/index.ts';
+import { loadProjectFiles } from './compile-project.ts';
 import type { Project } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
@@ -29,7 +30,7 @@ export async function openProjectSteps(
   project: Project,
   workDir: string,
   /** Called for each build, so that a worker that runs for weeks builds the models as they are now. */
-  loadFiles: () => ReturnType<typeof loadProject> = () => loadProject(project.config.projectDir),
+  loadFiles: () => ReturnType<typeof loadProjectFiles> = () => loadProjectFiles(project.config),
 ): Promise<ProjectSteps> {
   const { config, bronze, releases, log } = project;
   const sources = await loadSources(config.projectDir);
@@ -64,7 +65,14 @@ export async function openProjectSteps(
           bronze,
           releases,
           sources: sources.map((source) => source.name),
-          compile: async (snapshot) => compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables }),
+          compile: async (snapshot, previous) => {
+            const standing = new Set(previous?.models.map(({ name }) => name));
+            return compileProject({
+              ...(await loadFiles()),
+              bronzeTables: snapshot.tables,
+              needsRule: (name) => standing.has(name),
+            });
+          },
           workDir,
           limits: { threads: config.threads, memoryLimitMb: config.memoryMb },
           log,
