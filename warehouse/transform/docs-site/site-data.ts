@@ -316,8 +316,8 @@ function modelFacts(
 
 function describeRefresh(rule: RefreshRule): string {
   if (rule.kind === 'rebuild') return `rebuilt: ${rule.why}`;
-  const others = Object.entries(rule.others ?? {}).map(([table, why]) => `${table} forces a rebuild: ${why}`);
-  return [`by ${rule.by.join(', ')}: ${Object.keys(rule.leaves).join(', ')} cut to what changed`, ...others].join('; ');
+  const others = Object.entries(rule.others).map(([table, why]) => `${table} forces a rebuild: ${why}`);
+  return [`by ${rule.by.join(', ')}, from what changed in ${Object.keys(rule.reads).join(', ')}`, ...others].join('; ');
 }
 
 function showSource({ source, number, snapshot, tables }: BronzeSourceOverview): object {
