@@ -164,7 +164,7 @@ const CASES: readonly Case[] = [
     code: 'MODEL_HEADER_INVALID',
     problems: [
       'sql/silver/app/m.sql:3:1: header: materialised is not a known field',
-      'sql/silver/app/m.sql:4:1: header: materialized: invalid option: expected one of "view"|"table"|"incremental"',
+      'sql/silver/app/m.sql:4:1: header: materialized: invalid option: expected one of "view"|"table"|"incremental"|"snapshot"',
       'sql/silver/app/m.sql:5:1: header: tags: invalid input: expected array, received string',
     ],
   },
