@@ -236,3 +236,26 @@ test('files are read only when their stamp is another; the edit of one is seen',
   const plain = await compileProject({ files: await loadProject(dir), bronzeTables: BRONZE });
   assert.deepEqual(third.project, JSON.parse(JSON.stringify(plain)));
 });
+
+test('a problem that lies in no model is told again and again', async (t) => {
+  const dir = await folder(t);
+  await outcome(start(), BRONZE, dir);
+  for (const [file, text] of [
+    ['sql/macros/half.sql', 'create macro half(x) as x // 2 + random()'],
+    ['sql/tests/positive.sql', modelText('select id from silver.joined where amounts < 0')],
+  ] as const) {
+    const texts = { ...start(), [file]: text };
+    const plain = await outcome(texts, BRONZE);
+    assert.ok(typeof plain === 'object' && plain !== null && 'code' in plain);
+    assert.deepEqual([await outcome(texts, BRONZE, dir), await outcome(texts, BRONZE, dir)], [plain, plain]);
+  }
+});
+
+test('another release of Sluice trusts nothing that this one wrote', async (t) => {
+  const dir = await folder(t);
+  await outcome(start(), BRONZE, dir);
+  const known = openCompileCache(dir, VERSION);
+  assert.deepEqual([known.models.size, known.tests.size, known.macros?.macros.length], [6, 1, 4]);
+  const other = openCompileCache(dir, '1.0.1');
+  assert.deepEqual([other.models.size, other.tests.size, other.macros, other.files.size], [0, 0, undefined, 0]);
+});
