@@ -266,7 +266,7 @@ function dispatch(
 ): Value {
   const wanted = printValue(named.get('macro_namespace') ?? positional[1] ?? names.projectName);
   for (const place of [names.projectName, wanted, 'dbt']) {
-    for (const prefix of ['duckdb__', 'postgres__', 'default__', '']) {
+    for (const prefix of ['duckdb__', 'default__', 'postgres__', '']) {
       const macro = packages.get(place)?.get(`${prefix}${name}`);
       if (macro !== undefined && (prefix !== '' || place !== wanted)) return macro;
     }

@@ -6,5 +6,5 @@ export { type ImportRequest } from './import-context.ts';
 export { type Imported, importProject } from './import-project.ts';
 export { type ImportedFile } from './imported-file.ts';
 export { type LayerRules } from './place-models.ts';
-export { writeReport } from './report.ts';
+export { sortFindings, writeReport } from './report.ts';
 export { writeAllOrNothing } from './write-files.ts';

@@ -75,7 +75,7 @@ try {
 /** Runs test files and says how each went; `concurrency` of them at once. */
 async function runFiles(
   names: readonly string[],
-  concurrency = 2,
+  concurrency = 3,
 ): Promise<{ readonly code: number; readonly reports: readonly FileReport[] }> {
   const reportPath = join(dir, 'files.ndjson');
   const child = spawn(

@@ -10,6 +10,7 @@ import {
   type KnownColumn,
   type LayerRules,
   type OwnerChoice,
+  sortFindings,
   writeAllOrNothing,
   writeReport,
 } from '../../import-dbt/index.ts';
@@ -39,7 +40,10 @@ interface ImportOptions {
 }
 
 export function registerImport({ program, action }: CommandHost): void {
-  const group = program.command('import').summary('a project of another tool as a Sluice project');
+  const group = program
+    .command('import')
+    .summary('a project of another tool as a Sluice project')
+    .addHelpText('after', '\nExamples:\n  $ sluice import dbt ../shop-dbt --project shop --dry-run');
   group
     .command('dbt')
     .argument('<dir>', 'the folder with dbt_project.yml')
@@ -165,7 +169,7 @@ function tell(
   { dir, isCompiled, isDry }: { readonly dir: string; readonly isCompiled: boolean; readonly isDry: boolean },
 ): void {
   const { carried, findings, headerTests, files, bronze } = imported;
-  const of = (kind: Finding['kind']) => findings.list.filter((finding) => finding.kind === kind);
+  const of = (kind: Finding['kind']) => sortFindings(findings.list).filter((finding) => finding.kind === kind);
   output.result(
     toSnakeCase({
       project: dir,

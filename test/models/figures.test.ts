@@ -10,7 +10,7 @@ import { dayAt, insertRows, LIFE_AS_OF, uuidOf } from './random-lives.ts';
 test('every incremental model is refreshed by the users, accounts or keys that a change touches', () => {
   const rules = builder.project.models
     .filter(({ materialized }) => materialized === 'incremental')
-    .map(({ name, refresh }) => [name, refresh.kind === 'partition' ? refresh.by.join() : refresh.why]);
+    .map(({ name, refresh }) => [name, refresh.kind === 'partition' ? refresh.by.join() : refresh.kind]);
   assert.deepEqual(Object.fromEntries(rules), {
     'silver.stg_transactions': 'transaction_id',
     'silver.stg_transaction_tags': 'transaction_id,tag_id',

@@ -99,12 +99,13 @@ export function openBronze({
         tables.push(aside.length === 0 ? known : { ...known, aside });
       }
     }
+    const readAt = histories.flatMap(({ source, snapshot }) =>
+      snapshot === null ? [] : [[source, snapshot.at] as const],
+    );
     return {
       tables,
       commits: Object.fromEntries(histories.map((history) => [history.source, history.number])),
-      readAt: Object.fromEntries(
-        histories.flatMap(({ source, snapshot }) => (snapshot === null ? [] : [[source, snapshot.at]])),
-      ),
+      ...(readAt.length > 0 && { readAt: Object.fromEntries(readAt) }),
     };
   };
 

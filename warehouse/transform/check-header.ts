@@ -2,7 +2,7 @@ import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import { describeProblem } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
-import type { Model, ModelTest } from './model.ts';
+import type { Model, ModelTest, RefreshRule } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { SourceLocation } from './source-location.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
@@ -31,9 +31,8 @@ export async function checkHeader(
   checkOutput(entry, bound, diagnostics);
   for (const column of model.columns) checkColumn(column.name, 'columns', column.at);
   model.key.forEach((column, i) => checkColumn(column, 'key', headerAt('key', i)));
-  header.incremental?.by.forEach((column, i) =>
-    checkColumn(column, 'incremental.by', headerAt('incremental', 'by', i)),
-  );
+  const by = header.incremental === undefined || header.incremental === 'append' ? [] : header.incremental.by;
+  by.forEach((column, i) => checkColumn(column, 'incremental.by', headerAt('incremental', 'by', i)));
   if (model.owner?.kind === 'owned') {
     checkColumn(model.owner.org, 'owner.org', headerAt('owner', 'org'));
     if (model.owner.user !== undefined) checkColumn(model.owner.user, 'owner.user', headerAt('owner', 'user'));
@@ -42,7 +41,7 @@ export async function checkHeader(
     checkColumn(column, `dataset.filters.${field}`, headerAt('dataset', 'filters', field));
   }
   if (model.asOf?.kind === 'appends') checkColumn(model.asOf.column, 'as_of', headerAt('as_of'));
-  if (model.materialized === 'incremental' && model.key.length === 0) {
+  if (model.materialized === 'incremental' && !model.appends && model.key.length === 0) {
     report(
       headerAt('materialized'),
       'header: an incremental model needs a key',
@@ -226,4 +225,15 @@ function checkFreshness(
   if (column === undefined || /^(DATE|TIMESTAMP\b.*)$/.test(column.type)) return;
   const message = `test: freshness of ${test.column}, which is ${column.type} and no point in time`;
   diagnostics.add({ code: 'MODEL_HEADER_INVALID', message, at: test.at, remedy: 'Name a DATE or TIMESTAMP column.' });
+}
+
+/** `incremental: append` is a promise that the compiler must be able to prove. */
+export function checkAppend({ model, headerAt }: ParsedModel, refresh: RefreshRule, diagnostics: Diagnostics): void {
+  if (!model.appends || refresh.kind !== 'rebuild') return;
+  diagnostics.add({
+    code: 'MODEL_HEADER_INVALID',
+    message: `header: incremental is append, but ${refresh.why}`,
+    at: headerAt('incremental'),
+    remedy: 'Take `incremental: append` out and give a key: then the rows a change reaches are computed again.',
+  });
 }

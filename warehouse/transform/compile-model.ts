@@ -7,7 +7,7 @@ import { fingerprintModel, headerFacts } from './fingerprint.ts';
 import { lintQuery, readsElsewhere } from './lint.ts';
 import type { ModelFile } from './load.ts';
 import { BUILT_IN } from './macros.ts';
-import type { CompiledModel, RefreshRule } from './model.ts';
+import type { CompiledModel, Model, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
 import { createShapeContext, shapeModel } from './plan/model-shape.ts';
 import { readModel } from './read-model.ts';
@@ -155,6 +155,11 @@ function hasRepeats(columns: readonly BoundColumn[]): boolean {
 /** Whether a model's refresh rule is wanted, by name and fingerprint. */
 export type NeedsRule = (model: string, fingerprint: string) => boolean;
 
+/** `incremental: append` is a promise that is held against the rule, whoever wants it. */
+export function isRuleNeeded({ name, appends }: Model, fingerprint: string, needsRule: NeedsRule): boolean {
+  return appends || needsRule(name, fingerprint);
+}
+
 /** The rule of an incremental model for which none is wanted. */
 export const NOT_WANTED: RefreshRule = { kind: 'rebuild', why: 'it is computed whole' };
 
@@ -198,7 +203,7 @@ export async function compileModel(
   });
   const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
   const refresh =
-    model.materialized !== 'incremental' || needsRule(model.name, fingerprint)
+    model.materialized !== 'incremental' || isRuleNeeded(model, fingerprint, needsRule)
       ? await deriveRefreshRule(entry, boundColumns, context)
       : NOT_WANTED;
   return {

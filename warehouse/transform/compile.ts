@@ -12,11 +12,13 @@ import {
   seedsKeyOf,
 } from './cache/keys.ts';
 import type { CachedModel } from './cache/stored-model.ts';
+import { checkAppend } from './check-header.ts';
 import {
   bindModels,
   type Candidate,
   checkAllTests,
   compileModel,
+  isRuleNeeded,
   type NeedsRule,
   NOT_WANTED,
 } from './compile-model.ts';
@@ -267,6 +269,7 @@ async function compileLevel(level: readonly string[], context: Context): Promise
       byName,
       neverNull,
     });
+    checkAppend(entry, model.refresh, diagnostics);
     const file = files.get(model.name) ?? missing(model.name);
     const { dependencies, calls } = entry;
     // Of the text that was read now: what was known of the file may be older.
@@ -324,7 +327,7 @@ function toEntry({ model, entry, related }: SettledModel, context: Context): Cac
   if (entry !== undefined && entry.stamp === stamp) return entry;
   const own = facts.get(model.name) ?? known ?? missing(model.name);
   const { dependencies, calls, hasSqlInHeader: hasSql, isSnapshot, hash, key } = own;
-  const hasRule = known?.hasRule ?? (model.materialized !== 'incremental' || wants(model.name, model.fingerprint));
+  const hasRule = known?.hasRule ?? !lacksUse(model, wants);
   return {
     file: model.file,
     model,
@@ -347,7 +350,7 @@ function toEntry({ model, entry, related }: SettledModel, context: Context): Cac
 }
 
 function lacksUse(model: CompiledModel, wants: NeedsRule): boolean {
-  return model.materialized === 'incremental' && !wants(model.name, model.fingerprint);
+  return model.materialized === 'incremental' && !isRuleNeeded(model, model.fingerprint, wants);
 }
 
 /** As it would have been compiled; what of it was not read from the cache yet stays unread. */

@@ -79,7 +79,7 @@ export const headerSchema = z.strictObject({
   materialized: z.enum(MATERIALIZATIONS).optional(),
   key: unrepeated.optional(),
   winner: text.optional(),
-  incremental: z.strictObject({ by: unrepeated }).optional(),
+  incremental: z.union([z.strictObject({ by: unrepeated }), z.literal('append')]).optional(),
   snapshot: z
     .discriminatedUnion('strategy', [
       z.strictObject({ strategy: z.literal('timestamp'), updated_at: name, ...snapshotCommon }),

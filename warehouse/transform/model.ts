@@ -93,6 +93,8 @@ export interface Model {
   readonly snapshot?: SnapshotRule;
   /** incremental only: the columns whose touched values are recomputed; the key when not given. */
   readonly incrementalBy: readonly string[];
+  /** `incremental: append`: rows are added, and those written never change. */
+  readonly appends: boolean;
   readonly columns: readonly ModelColumn[];
   readonly tests: readonly ModelTest[];
   readonly owner?: Owner;
@@ -145,6 +147,13 @@ export type RefreshRule =
        * model's rows of the touched partitions, its columns in order.
        */
       readonly touchedSql: string;
+    }
+  /** New rows of its inputs make new rows of the model, and nothing else does. A row that changes or goes forces a rebuild. */
+  | {
+      readonly kind: 'append';
+      /** As above: every input. */
+      readonly reads: Readonly<Record<string, readonly string[]>>;
+      readonly others: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'rebuild'; readonly why: string };
 

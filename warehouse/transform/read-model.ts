@@ -47,7 +47,8 @@ export function readModel(file: ModelFile, diagnostics: Diagnostics): ReadModel 
     key,
     ...(value.winner === undefined ? {} : { winner: value.winner }),
     ...(snapshot === undefined ? {} : { snapshot }),
-    incrementalBy: value.materialized === 'incremental' ? (value.incremental?.by ?? key) : [],
+    incrementalBy: value.materialized === 'incremental' ? byOf(value.incremental, key) : [],
+    appends: value.materialized === 'incremental' && value.incremental === 'append',
     columns: Object.entries(value.columns ?? {}).map(
       ([column, facts]): ModelColumn => ({
         name: column,
@@ -88,6 +89,10 @@ function checkPlace(file: ModelFile, diagnostics: Diagnostics): boolean {
     return false;
   }
   return true;
+}
+
+function byOf(incremental: ModelHeader['incremental'], key: readonly string[]): readonly string[] {
+  return incremental === undefined || incremental === 'append' ? key : incremental.by;
 }
 
 function toOwner(owner: ModelHeader['owner']): Owner | undefined {

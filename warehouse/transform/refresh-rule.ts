@@ -4,6 +4,7 @@ import { deriveTouched } from './delta/derive.ts';
 import { normalizeQuery } from './delta/normal-form.ts';
 import { AS_OF, type NormalForm } from './delta/normal-query.ts';
 import type { NormalContext } from './delta/normalizer.ts';
+import { proveAppend } from './delta/prove-append.ts';
 import { createFunctionFacts, type FunctionFacts } from './function-facts.ts';
 import { findLeafUses } from './locality.ts';
 import type { RefreshRule } from './model.ts';
@@ -38,6 +39,14 @@ async function prove(entry: ParsedModel, bound: readonly BoundColumn[], context:
   const { model, query } = entry;
   const form = normalizeQuery(query, normalContext(context));
   checkNames(form, bound);
+  if (model.appends) {
+    proveAppend(form);
+    return {
+      kind: 'append',
+      reads: Object.fromEntries([...form.columns].map(([table, names]) => [table, [...names].sort()])),
+      others: {},
+    };
+  }
   const isDated = model.asOf?.kind === 'appends' && form.root.reads.has(AS_OF);
   const tables = [...new Set([...allTables(query, context), ...(isDated ? [AS_OF] : [])])].sort();
   const traces = new Map(tables.map((table) => [table, traceFrom(form, table)]));

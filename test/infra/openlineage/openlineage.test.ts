@@ -95,7 +95,8 @@ test('a run tells its start and end, each model’s inputs, columns and lineage,
     ['gold.fct_orders'],
   );
   const facets = totals?.outputs[0]?.facets ?? {};
-  assert.deepEqual((facets['schema']?.['fields'] as unknown[])[3], {
+  const shown = (facets['schema']?.['fields'] ?? []) as readonly unknown[];
+  assert.deepEqual(shown[3], {
     name: 'total',
     type: 'DECIMAL(18,2)',
     description: 'How much.',
@@ -154,8 +155,11 @@ for (const answer of [500, 400, 'never'] as const) {
     const result = await run(url, '--log-level', 'warn');
     assert.equal(result.code, 0, result.stdout);
     await close(server);
-    // After a receiver that is not well only one event is tried; one that refuses an event may take the next.
-    assert.equal(answer === 400 ? events.length > 1 : events.length === 1, true, `${events.length} events`);
+    // After a receiver that is not well the next events are dropped untried for a while; one that refuses an event is offered them all.
+    assert.ok(
+      answer === 400 ? events.length >= 14 : events.length >= 1 && events.length < 8,
+      `${events.length} events`,
+    );
     assert.match(result.stderr, /an OpenLineage event was not taken/);
   });
 }

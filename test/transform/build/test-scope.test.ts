@@ -165,7 +165,7 @@ test('a test that looks beyond its row is asked of every row, whatever changed',
     'the rows are those of the last release again',
   );
   const project = await compile({ ...files, 'macros/few.sql': 'create macro few(x) as x < 2' });
-  await assert.rejects(run({ project }), /tests\.counted \(2 rows\)/);
+  await assert.rejects(run({ project }), /tests\.counted \(3 rows\)/);
   await assert.rejects(run({ asOf: '2025-12-31' }), /tests\.dated \(4 rows\)/);
 });
 
@@ -195,7 +195,7 @@ test('whatever changes, the verdicts are those of the whole table', async (t) =>
     day: fc.constantFrom('2026-01-01', '2026-01-02', '2026-12-31'),
   });
   const batch = fc.array(fc.record({ row, gone: fc.boolean() }), { minLength: 1, maxLength: 3 });
-  const histories = fc.sample(fc.array(batch, { minLength: 5, maxLength: 5 }), { numRuns: 6, seed: 20_261_121 });
+  const histories = fc.sample(fc.array(batch, { minLength: 5, maxLength: 5 }), { numRuns: 4, seed: 20_261_121 });
   const seen = { changes: 0, unchanged: 0, failed: 0 };
   // Severity warn, so that releases with failures are published and histories go on through them.
   const files = { ...FILES, 'gold/shop/facts.sql': toWarnings(FILES['gold/shop/facts.sql']) };
@@ -230,7 +230,7 @@ test('whatever changes, the verdicts are those of the whole table', async (t) =>
     }
   }
   // Else the histories would have proven nothing.
-  assert.ok(seen.changes > 30 && seen.unchanged > 5 && seen.failed > 30, JSON.stringify(seen));
+  assert.ok(seen.changes > 20 && seen.unchanged > 5 && seen.failed > 20, JSON.stringify(seen));
 });
 
 function toWarnings(file: string): string {

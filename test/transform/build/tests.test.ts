@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import type { TestResult } from '../../../warehouse/core/release.ts';
@@ -166,4 +168,38 @@ test('a build that was not tested does not finish', async (t) => {
   await build.runTests('gold');
   await assert.rejects(build.finish(), /silver was not built and tested/);
   await build.abort();
+});
+
+test('up to 100 failing rows of each test are kept with their keys, and the folders of the last 20 builds', async (t) => {
+  const files = withTests(
+    '{ id: { tests: [{ range: { max: 0 }, name: "odd/name" }] }, customer: {}, day: {}, amount: {} }',
+    'key: [id]',
+  );
+  const { dir, lake, releases, compile } = await openShop(t, files);
+  const changes = Array.from({ length: 150 }, (_, i) => ({ op: 'read' as const, row: order(i + 1, 'ann', '1.00') }));
+  await lake.commit({ orders: changes });
+  const project = await compile(files);
+  const parent = join(dir, 'failures');
+  const folders = Array.from({ length: 25 }, (_, i) => `20260101T0000${String(i + 10)}Z-aaaaaaaa`);
+  for (const name of folders) await mkdir(join(parent, name), { recursive: true });
+  const failuresDir = join(parent, '20270101T000000Z-bbbbbbbb');
+  const { build } = await startBuild({ dir, releases, project, bronze: lake.snapshot(), failuresDir });
+  for (const layer of ['silver', 'gold'] as const) {
+    await build.runModels(layer);
+    await build.runTests(layer);
+  }
+  await assert.rejects(build.finish(), (error: unknown) => {
+    assert.ok(isSluiceError(error, 'TESTS_FAILED'));
+    assert.match(error.message, /gold\.tested\.odd\/name \(150 rows: id 1, id 2, id 3, …\)/);
+    assert.ok(error.remedy?.includes(failuresDir));
+    return true;
+  });
+  await build.abort();
+  const path = join(failuresDir, 'gold.tested.odd_name.ndjson');
+  const rows = (await readFile(path, 'utf8')).trimEnd().split('\n');
+  assert.deepEqual(
+    [rows.length, JSON.parse(rows[99] ?? '')],
+    [100, { id: '100', customer: 'ann', day: '2026-01-01', amount: '1.00' }],
+  );
+  assert.deepEqual((await readdir(parent)).sort(), [...folders.slice(6), '20270101T000000Z-bbbbbbbb']);
 });

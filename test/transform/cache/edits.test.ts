@@ -85,6 +85,10 @@ tests: [{ expression: "rate > 0" }]
     'select user_id, count(*) as n, cast(sum(rate) as decimal(18, 2)) as rate from silver.joined group by user_id',
     ['materialized: incremental', 'key: [user_id]'],
   ),
+  [`${S}lines.sql`]: modelText('select id, half from silver.pay_more where half > 0', [
+    'materialized: incremental',
+    'incremental: append',
+  ]),
   'sql/gold/app/totals.sql': modelText('select user_id, twice(n) as n from silver.per_user', [
     'owner: { public: a test }',
     'key: [user_id]',
@@ -178,6 +182,9 @@ const EDITS: readonly Edit[] = [
   // Only the condition of a test reads it.
   swap(`${S}per_user.sql`, 'as rate', 'as rates'),
   swap(`${S}per_user.sql`, 'count(*) as n', 'count(*)::integer as n'),
+  swap(`${S}lines.sql`, 'incremental: append', 'key: [id]'),
+  // What is appended to may not be an aggregate, wherever it is one.
+  swap(`${S}pay.sql`, 'select id,', 'select distinct id,'),
   swap('sql/gold/app/totals.sql', 'friendly_name: Totals', 'friendly_name: Sums'),
   swap('sql/tests/rates.sql', '">1"', '">2"'),
   swap('sql/tests/rates.sql', 'rate < 0', 'twice(rate) < 0'),

@@ -24,6 +24,7 @@ async function ruleOf(sql: string, by = 'k', extra: Readonly<Record<string, stri
 /** What a rule says, short: `a(k) b` for tables that are traced, with the columns by which the first is cut; `; b: why` for those that are not. */
 function show(rule: RefreshRule): string {
   if (rule.kind === 'rebuild') return `rebuild: ${rule.why}`;
+  if (rule.kind === 'append') return 'append';
   const short = (table: string) => table.replace(/^bronze\.app\./, '');
   const traced = Object.keys(rule.reads).map((table) => {
     const cut = (rule.cut[table] ?? []).map((list) => `(${list.join(',')})`);

@@ -6,7 +6,7 @@ import { BRONZE_COLUMNS, compileGraphs } from './random-graph.ts';
 import { openTestWarehouse } from './warehouse.ts';
 
 /** Histories per graph; a soak asks for more, and for another seed. */
-const HISTORIES = Number(process.env['INCREMENT_HISTORIES'] ?? 3);
+const HISTORIES = Number(process.env['INCREMENT_HISTORIES'] ?? 2);
 const SEED = Number(process.env['INCREMENT_SEED'] ?? 20261121);
 const GRAPHS = 60;
 

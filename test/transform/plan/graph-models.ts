@@ -14,6 +14,7 @@ export function graphModel(
     materialized: 'table',
     key: [],
     incrementalBy: [],
+    appends: false,
     columns: [],
     tests: [],
     tags: [],

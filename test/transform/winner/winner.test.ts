@@ -106,7 +106,7 @@ test('a snapshot needs one row per key as well, and takes the winner', async (t)
     assert.ok(isSluiceError(error, 'KEY_NOT_UNIQUE'));
     assert.match(
       error.message,
-      /gold\.snap .*rows share a key: account "a", day "2026-01-01"\n.*"note":"x".*\n.*"note":"y"/,
+      /gold\.snap .*rows share a key at 2026-01-01T01:00:00\.000000Z: account "a", day "2026-01-01"\n.*"note":"x".*\n.*"note":"y"/,
     );
     return true;
   });

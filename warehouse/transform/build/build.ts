@@ -20,6 +20,7 @@ import { requireHistoryKept } from '../kept-history.ts';
 import { asOfMacro, createMacroSql } from '../macros.ts';
 import { type CompiledModel, type CompiledProject, LAYERS, type Layer } from '../model.ts';
 import { storedShape } from '../plan/model-shape.ts';
+import { appendRows } from './append-rows.ts';
 import { assertTestsPassed, buildFailed, firstLine } from './build-errors.ts';
 import { createChangedRows } from './changed-rows.ts';
 import { bronzeVersions, type Decision, decideModel } from './decide-model.ts';
@@ -169,19 +170,22 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         return rebuild(facts, state, decision.why);
       case 'refresh': {
         const { refresh } = model;
-        if (refresh.kind !== 'partition' || state === undefined) return rebuild(facts, state, decision.why);
+        if (refresh.kind === 'rebuild' || state === undefined) return rebuild(facts, state, decision.why);
         const inputs = decision.changed.filter((input) => input !== AS_OF);
         const changed = new Map(inputs.map((input) => [input, state.consumed[input] ?? 0]));
         const isMoved = decision.changed.includes(AS_OF) && state.asOf !== undefined;
         const dates = isMoved ? { before: state.asOf, now: asOf } : undefined;
-        const result = await refreshTable({ ...facts, rule: refresh, changes, touchedKeys, changed, dates }).catch(
-          (error: unknown) => {
-            // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
-            if (signal?.aborted === true || isSluiceError(error)) throw error;
-            log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
-            return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
-          },
-        );
+        const refreshFacts = { ...facts, changes, touchedKeys, changed, dates };
+        const refreshing =
+          refresh.kind === 'append'
+            ? appendRows({ ...refreshFacts, rule: refresh })
+            : refreshTable({ ...refreshFacts, rule: refresh });
+        const result = await refreshing.catch((error: unknown) => {
+          // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
+          if (signal?.aborted === true || isSluiceError(error)) throw error;
+          log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
+          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
+        });
         if (result.kind === 'rebuild') return rebuild(facts, state, `${decision.why}; ${result.why}`);
         return report(model, state, result.written, 'refreshed', decision.why);
       }

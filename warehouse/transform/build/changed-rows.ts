@@ -76,7 +76,7 @@ export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: 
 function readColumnsByInput(project: CompiledProject): Map<string, string[]> {
   const columns = new Map<string, Set<string>>();
   for (const { refresh } of project.models) {
-    if (refresh.kind !== 'partition') continue;
+    if (refresh.kind === 'rebuild') continue;
     for (const [input, names] of Object.entries(refresh.reads)) {
       const known = columns.get(input) ?? new Set<string>();
       for (const name of names) known.add(name);

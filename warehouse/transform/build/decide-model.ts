@@ -39,7 +39,7 @@ export function decideModel(facts: DecisionFacts): Decision {
   // A silver view asks the run's own as_of() whenever it is read; in gold the date is part of the file.
   const keepsDate = model.reachesAsOf && !(model.materialized === 'view' && model.layer === 'silver');
   const isMoved = keepsDate && state.asOf !== asOf;
-  if (isMoved && (facts.fullRefresh || !tracesDate(model))) {
+  if (isMoved && (facts.fullRefresh || state.asOf === undefined || !tracesDate(model))) {
     return { kind: remake, why: `as_of moved from ${state.asOf ?? 'nothing'} to ${asOf}` };
   }
   if (model.materialized === 'view') return { kind: 'unchanged', why: 'a view reads its inputs anew' };
@@ -49,7 +49,7 @@ export function decideModel(facts: DecisionFacts): Decision {
 
 /** True when the rows that come or go with the logical date can be told. */
 function tracesDate({ refresh }: CompiledModel): boolean {
-  return refresh.kind === 'partition' && refresh.reads[AS_OF] !== undefined;
+  return refresh.kind !== 'rebuild' && refresh.reads[AS_OF] !== undefined;
 }
 
 function decideByInputs(

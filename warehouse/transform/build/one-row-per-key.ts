@@ -19,15 +19,18 @@ export async function keepWinners(
   table: string,
   model: Pick<CompiledModel, 'name' | 'file' | 'winner'>,
   key: readonly string[],
+  /** The moment the rows are of, where it is not now. */
+  instant?: string,
 ): Promise<void> {
   const columns = key.map(quoteIdentifier).join(', ');
   const repeated = `select ${columns} from ${table} group by ${columns} having count(*) > 1`;
   const [any] = await db.rows(`${repeated} limit 1`);
   if (any === undefined) return;
+  const when = instant === undefined ? '' : ` at ${instant}`;
   const same = key.map((name) => `row.${quoteIdentifier(name)} is not distinct from twin.${quoteIdentifier(name)}`);
   const twins = `select row.*, row.rowid as ${ROW} from ${table} as row semi join (${repeated}) as twin on ${same.join(' and ')}`;
   if (model.winner === undefined) {
-    throw notUnique(await db.rows(shownSql(twins, columns)), model, key, 'share a key', NO_WINNER);
+    throw notUnique(await db.rows(shownSql(twins, columns)), model, key, `share a key${when}`, NO_WINNER);
   }
   await db.run(
     `create or replace temp table ${RANKED} as
@@ -38,7 +41,7 @@ export async function keepWinners(
     const tied = `select * exclude (${PLACE}) from (${first}) qualify count(*) over (partition by ${columns}) > 1`;
     const rows = await db.rows(shownSql(tied, columns));
     if (rows.length > 0) {
-      const what = `share a key and the first place of its winner (${model.winner})`;
+      const what = `share a key and the first place of its winner (${model.winner})${when}`;
       throw notUnique(rows, model, key, what, 'Add columns to `winner` until it decides between all rows of a key.');
     }
     await db.run(`delete from ${table} where rowid in (select ${ROW} from ${RANKED} where ${PLACE} > 1)`);

@@ -88,18 +88,23 @@ interface PendingCommits {
   readonly commits: readonly { readonly source: string; readonly commit: number }[];
 }
 
-/** Commits not yet seen, by the instant at which their source was read; those of one instant are one moment. */
+/**
+ * Commits not yet seen, by the instant at which their source was read; those of several sources at one instant are one moment. The instants of
+ * all commits are read, so that each commit has the same one whichever build sees it: a source's clock may stand still or be set back, its
+ * commits still follow one another.
+ */
 async function readCommits(
   db: DuckDb,
   tables: readonly BronzeTable[],
   seen: ReadonlyMap<string, number>,
 ): Promise<readonly PendingCommits[]> {
   const files = tables.flatMap((table) =>
-    table.files
-      .filter(({ commit }) => commit > (seen.get(nameOf(table)) ?? 0))
-      .map(({ commit, path }) => ({ source: table.source, commit, path })),
+    table.files.map(({ commit, path }) => {
+      const { source } = table;
+      return { source, commit, path, isNew: commit > (seen.get(nameOf(table)) ?? 0) };
+    }),
   );
-  if (files.length === 0) return [];
+  if (!files.some(({ isNew }) => isNew)) return [];
   const rows = await db.rows<{ file: string; micros: bigint | null }>(
     `select filename as file, epoch_us(max(_extracted_at)) as micros
      from read_parquet([${files.map(({ path }) => quoteLiteral(path)).join(', ')}], union_by_name = true, hive_partitioning = false, filename = true)
@@ -107,13 +112,12 @@ async function readCommits(
   );
   const microsOf = new Map(rows.map(({ file, micros }) => [file, micros ?? 0n]));
   const moments = new Map<bigint, { source: string; commit: number }[]>();
-  for (const source of new Set(files.map((file) => file.source))) {
-    const own = files.filter((file) => file.source === source);
-    let latest = 0n;
-    for (const commit of [...new Set(own.map((file) => file.commit))].toSorted((a, b) => a - b)) {
-      // The order of commits is the truth; a clock that was set back does not change it.
-      for (const file of own) if (file.commit === commit) latest = max(latest, microsOf.get(file.path) ?? 0n);
-      moments.set(latest, [...(moments.get(latest) ?? []), { source, commit }]);
+  for (const [source, own] of Map.groupBy(files, (file) => file.source)) {
+    let latest = -1n;
+    const commits = Map.groupBy(own, (file) => file.commit);
+    for (const [commit, parts] of [...commits].toSorted(([a], [b]) => a - b)) {
+      latest = parts.reduce((last, { path }) => max(last, microsOf.get(path) ?? 0n), latest + 1n);
+      if (parts.some(({ isNew }) => isNew)) moments.set(latest, [...(moments.get(latest) ?? []), { source, commit }]);
     }
   }
   return [...moments]

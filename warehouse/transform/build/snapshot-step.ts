@@ -41,7 +41,7 @@ export async function takeStep(step: SnapshotStep, instant: string): Promise<voi
   const at = `${quoteLiteral(instant)}::timestamptz`;
   try {
     await db.run(`create or replace temp table ${NEXT} as ${model.sql}`);
-    await keepWinners(db, NEXT, model, rule.key);
+    await keepWinners(db, NEXT, model, rule.key, instant);
     await requireTimes(step);
     await db.run(`create or replace temp table ${CLOSED} as ${closedSql(step, at)}`);
     await db.run(

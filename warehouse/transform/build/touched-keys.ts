@@ -5,6 +5,7 @@ import { bronzeColumns } from '../bind.ts';
 import { deriveTouched } from '../delta/derive.ts';
 import { normalizeQuery } from '../delta/normal-form.ts';
 import { AS_OF, type NormalForm } from '../delta/normal-query.ts';
+import { readInstead } from '../delta/prove-append.ts';
 import type { Rule } from '../delta/rules.ts';
 import { createFunctionFacts, type FunctionFacts } from '../function-facts.ts';
 import { macroBody } from '../macros.ts';
@@ -25,6 +26,8 @@ export interface TouchedKeys {
     /** The logical dates before and now, where that is a change too. */
     dates?: { readonly before: string; readonly now: string },
   ): Promise<TouchedQuery>;
+  /** The query of a model that appends, over the new rows of its inputs: input → name of their temporary table. */
+  queryOver(model: CompiledModel, names: ReadonlyMap<string, string>): Promise<string>;
 }
 
 export type TouchedQuery =
@@ -84,10 +87,22 @@ export function createTouchedKeys(
     });
   }
 
+  const formOf = (model: CompiledModel): Promise<NormalForm> => {
+    const form = forms.get(model.name) ?? normalize(model);
+    forms.set(model.name, form);
+    return form;
+  };
+
   return {
+    async queryOver(model, names) {
+      return printSql(
+        db,
+        readInstead(await formOf(model), (table) => names.get(table) ?? table),
+      );
+    },
+
     async queryFor(model, rule, changed, moved) {
-      const form = forms.get(model.name) ?? normalize(model);
-      forms.set(model.name, form);
+      const form = formOf(model);
       try {
         const tables = new Set([...changed.keys(), ...(moved === undefined ? [] : [AS_OF])]);
         const [earlier = '', later = ''] = moved === undefined ? [] : [moved.before, moved.now].sort();

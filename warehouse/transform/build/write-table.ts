@@ -36,12 +36,12 @@ export interface Written {
   readonly note?: string;
 }
 
-const NEXT = quoteIdentifier('_sluice_next');
+export const NEXT = quoteIdentifier('_sluice_next');
 const TOUCHED = quoteIdentifier(TOUCHED_TABLE);
 const REWRITTEN = quoteIdentifier('_sluice_rewritten');
 
-const pathOf = (model: CompiledModel): string => quotePath(model.layer, 'main', model.table);
-const changesName = (model: CompiledModel): string => `_sluice_changes_${model.layer}_${model.table}`;
+export const pathOf = (model: CompiledModel): string => quotePath(model.layer, 'main', model.table);
+export const changesName = (model: CompiledModel): string => `_sluice_changes_${model.layer}_${model.table}`;
 const changesTable = (model: CompiledModel): string => quoteIdentifier(changesName(model));
 
 /** (Re)creates the view, dropping a table of that name. */
@@ -125,12 +125,12 @@ export interface RefreshFacts extends WriteFacts {
   readonly dates?: { readonly before: string; readonly now: string } | undefined;
 }
 
+export type RefreshResult =
+  | { readonly kind: 'written'; readonly written: Written }
+  | { readonly kind: 'rebuild'; readonly why: string };
+
 /** Recomputes the touched partitions only; says why when the whole table must be rebuilt instead. */
-export async function refreshTable(
-  facts: RefreshFacts,
-): Promise<
-  { readonly kind: 'written'; readonly written: Written } | { readonly kind: 'rebuild'; readonly why: string }
-> {
+export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> {
   const { db, model, relation, rule } = facts;
   if (relation?.kind !== 'table') return { kind: 'rebuild', why: 'its table is not there' };
   const path = pathOf(model);

@@ -20,17 +20,31 @@ export function facesOfBronze(tables: readonly BronzeTableFacts[]): Map<string, 
 }
 
 /**
- * What a model shows to those that read it: its columns and promises; a view all of itself and, by its key, all that it took from elsewhere, since its
- * SQL and its shape become part of theirs.
+ * What a model shows to those that read it: all that its compile found out but what is of no concern to them; a view all of itself and, by its key,
+ * all that it took from elsewhere, since its SQL and its shape become part of theirs.
  */
 export function faceOf(model: CompiledModel, key: string): string {
-  const { boundColumns, materialized, incrementalBy, asOf, tests, reachesAsOf } = model;
-  const view = materialized === 'view' ? [model, key] : null;
-  // Where a test stands does not matter to readers.
-  const promises = tests.map(({ at: _at, name: _name, ...test }) => test);
-  return digest(
-    JSON.stringify([boundColumns, materialized, model.key, incrementalBy, asOf ?? null, promises, reachesAsOf, view]),
-  );
+  if (model.materialized === 'view') return digest(JSON.stringify([model, key]));
+  // What a later field means to readers is not known here: it counts until it is named.
+  const {
+    file: _file,
+    domain: _domain,
+    description: _description,
+    columns: _columns,
+    owner: _owner,
+    dataset: _dataset,
+    tags: _tags,
+    tests: _tests,
+    sql: _sql,
+    bodyAt: _bodyAt,
+    dependencies: _dependencies,
+    inputs: _inputs,
+    fingerprint: _fingerprint,
+    shape: _shape,
+    refresh: _refresh,
+    ...shown
+  } = model;
+  return digest(JSON.stringify(Object.entries(shown).toSorted(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 export function hashColumns(columns: readonly BoundColumn[] | undefined): string {

@@ -36,6 +36,7 @@ const HOT = [
   'domain',
   'file',
   'materialized',
+  'appends',
   'tags',
   'dependencies',
   'inputs',

@@ -317,7 +317,12 @@ function modelFacts(
 function describeRefresh(rule: RefreshRule): string {
   if (rule.kind === 'rebuild') return `rebuilt: ${rule.why}`;
   const others = Object.entries(rule.others).map(([table, why]) => `${table} forces a rebuild: ${why}`);
-  return [`by ${rule.by.join(', ')}, from what changed in ${Object.keys(rule.reads).join(', ')}`, ...others].join('; ');
+  const inputs = Object.keys(rule.reads).join(', ');
+  const usual =
+    rule.kind === 'append'
+      ? `new rows of ${inputs} are added`
+      : `by ${rule.by.join(', ')}, from what changed in ${inputs}`;
+  return [usual, ...others].join('; ');
 }
 
 function showSource({ source, number, snapshot, tables }: BronzeSourceOverview): object {

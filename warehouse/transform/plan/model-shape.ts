@@ -53,6 +53,14 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
   const shape = shapeQuery(query, facts.context);
   const isWide = (table: string): boolean => shape.wide === 'all' || shape.wide.has(table);
 
+  const byName = new Map<string, { readonly table: UpstreamTable; readonly column: BoundColumn }[]>();
+  for (const table of upstream.filter(({ name }) => !isWide(name))) {
+    for (const column of table.columns) {
+      const name = column.name.toLowerCase();
+      byName.set(name, [...(byName.get(name) ?? []), { table, column }]);
+    }
+  }
+
   /** Everything a part is made of: the items its names may mean, their items, and the columns upstream. */
   const follow = (start: QueryPart) => {
     const parts = new Set([start]);
@@ -75,11 +83,7 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
         for (const item of shape.items.get(name) ?? []) parts.add(item);
       }
     }
-    const named = upstream.flatMap((table) =>
-      isWide(table.name)
-        ? []
-        : table.columns.filter(({ name }) => names.has(name.toLowerCase())).map((column) => ({ table, column })),
-    );
+    const named = [...names].flatMap((name) => byName.get(name) ?? []);
     return {
       reads: named.map(({ table, column }) => `${table.name}.${column.name}`).sort(),
       atoms: [
@@ -153,10 +157,15 @@ export function createShapeContext(
     })
       .values()
       .some(isWanted) || isWanted(start);
-  return {
-    isAggregate: (name) => calls(name, (called) => aggregates.has(called)),
-    makesRows: (name) => calls(name, (called) => ROW_MAKERS.has(called)),
+  const remembered = (wanted: ReadonlySet<string>) => {
+    const answers = new Map<string, boolean>();
+    return (name: string): boolean => {
+      const answer = answers.get(name) ?? calls(name, (called) => wanted.has(called));
+      answers.set(name, answer);
+      return answer;
+    };
   };
+  return { isAggregate: remembered(aggregates), makesRows: remembered(ROW_MAKERS) };
 }
 
 /** DuckDB's functions that turn one row of a select list into several. */

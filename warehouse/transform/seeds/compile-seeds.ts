@@ -259,6 +259,7 @@ function toModel(
     materialized: 'seed',
     key,
     incrementalBy: [],
+    appends: false,
     columns: boundColumns.map((column): ModelColumn => {
       const description = value.columns?.[column.name]?.description;
       return {
