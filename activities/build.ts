@@ -22,8 +22,11 @@ export interface BuildDependencies {
   readonly bronze: Bronze;
   readonly releases: Releases;
   readonly sources: readonly string[];
-  /** Compiles the project against what bronze holds. */
-  readonly compile: (bronze: Awaited<ReturnType<Bronze['snapshot']>>) => Promise<CompiledProject>;
+  /** Compiles the project against what bronze holds; refresh rules are wanted of models that the previous release has. */
+  readonly compile: (
+    bronze: Awaited<ReturnType<Bronze['snapshot']>>,
+    previous: Release | undefined,
+  ) => Promise<CompiledProject>;
   readonly workDir: string;
   /** Folder of failing rows of tests, which outlive the build. */
   readonly failuresDir: string;
@@ -84,8 +87,8 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
   return {
     async openBuild(request) {
       const snapshot = await bronze.snapshot(dependencies.sources);
-      const project = await dependencies.compile(snapshot);
       const previous = await releases.current();
+      const project = await dependencies.compile(snapshot, previous);
       const plan = planBuild({
         project,
         previous,

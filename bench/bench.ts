@@ -1,4 +1,5 @@
 import { benchBuild } from './build.ts';
+import { benchCompile } from './compile.ts';
 import { benchDemo } from './demo.ts';
 import { benchExtract } from './extract.ts';
 import { benchIncrement } from './increment.ts';
@@ -15,6 +16,7 @@ const BENCHES = {
   query: benchQuery,
   extract: benchExtract,
   increment: benchIncrement,
+  compile: benchCompile,
   log: benchLog,
   models: benchModels,
 } as const;

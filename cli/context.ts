@@ -33,6 +33,8 @@ export interface CommandHost {
 export interface GlobalOptions {
   readonly project: string;
   readonly json?: boolean;
+  /** False with --no-cache. */
+  readonly cache?: boolean;
   readonly logLevel?: Config['logLevel'];
 }
 
@@ -51,7 +53,7 @@ export function createCommandHost(program: Command, setExitCode: (code: number) 
           // The help needs neither.
           const { loadConfig } = await import('../infra/config.ts');
           const { createLog } = await import('../warehouse/core/log.ts');
-          const config = loadConfig(options.project, undefined, project);
+          const config = loadConfig(options.project, undefined, { ...project, compileCache: options.cache !== false });
           const level = options.logLevel ?? config.logLevel;
           debug = level === 'debug' || level === 'trace';
           const context: CommandContext = {

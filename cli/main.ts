@@ -77,6 +77,7 @@ function createProgram(): Command {
     .version(SLUICE_VERSION, '-V, --version')
     .option('-p, --project <dir>', 'the project folder: models/, sql/ and .sluice/', '.')
     .option('--json', 'print one JSON object for machines and nothing else')
+    .option('--no-cache', 'compile every model anew, whatever earlier compiles found out')
     .addOption(new Option('--log-level <level>', 'how much to log on standard error').choices(LOG_LEVELS))
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .showSuggestionAfterError(true)

@@ -1,3 +1,4 @@
+import { loadProjectFiles } from '../infra/compile-project.ts';
 import type { Project } from '../infra/project.ts';
 import { openWorkFolder } from '../infra/work-folder.ts';
 import type { DuckDb } from '../warehouse/core/duckdb.ts';
@@ -5,7 +6,7 @@ import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Release } from '../warehouse/core/release.ts';
 import { loadSources } from '../warehouse/extract/index.ts';
 import type { PrivateRelease } from '../warehouse/release/index.ts';
-import { compileProject, loadProject, openEngine } from '../warehouse/transform/index.ts';
+import { compileProject, openEngine } from '../warehouse/transform/index.ts';
 
 /** A DuckDB with bronze, bronze_log, silver, gold and as_of(), read-only and locked: what `query` and `shell` open. */
 export interface WarehouseSession {
@@ -32,7 +33,11 @@ export async function openWarehouseSession(project: Project, privateName?: strin
     privateName === undefined ? await currentRelease(project) : toOpened(await releases.privates.get(privateName));
   const sources = await loadSources(config.projectDir);
   const snapshot = await bronze.snapshot(sources.map((source) => source.name));
-  const compiled = await compileProject({ files: await loadProject(config.projectDir), bronzeTables: snapshot.tables });
+  const compiled = await compileProject({
+    ...(await loadProjectFiles(config)),
+    bronzeTables: snapshot.tables,
+    needsRule: () => false,
+  });
   const work = await openWorkFolder(config);
   try {
     const db = await openEngine({

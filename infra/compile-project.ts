@@ -3,9 +3,12 @@ import { inspectSource, loadSources } from '../warehouse/extract/index.ts';
 import {
   type BronzeTableFacts,
   type CompiledProject,
+  type CompileOptions,
   compileProject,
   loadProject,
+  openCompileCache,
 } from '../warehouse/transform/index.ts';
+import type { Config } from './config.ts';
 import { type Project, withSource } from './project.ts';
 import { SLUICE_VERSION } from './version.ts';
 
@@ -16,7 +19,7 @@ export async function compileOnBronze(project: Project): Promise<{
   readonly bronzeTables: readonly BronzeTableFacts[];
 }> {
   const { bronze, bronzeTables } = await findBronzeTables(project);
-  const compiled = await compileProject({ files: await loadProject(project.config.projectDir), bronzeTables });
+  const compiled = await compileProject({ ...(await loadProjectFiles(project.config)), bronzeTables });
   return { compiled, bronze, bronzeTables };
 }
 
@@ -42,4 +45,14 @@ export async function findBronzeTables(
       );
   const bronzeTables = [...bronze.tables, ...inspected.filter((table) => !isKnown(table.source, table.table))];
   return { bronze, bronzeTables };
+}
+
+/** A project's files, and what earlier compiles found out about them. */
+export async function loadProjectFiles({
+  projectDir,
+  compileCacheDir,
+}: Config): Promise<Pick<CompileOptions, 'files' | 'cache'>> {
+  if (compileCacheDir === undefined) return { files: await loadProject(projectDir) };
+  const cache = openCompileCache(compileCacheDir, SLUICE_VERSION);
+  return { files: await loadProject(projectDir, cache.files), cache };
 }

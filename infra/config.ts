@@ -205,6 +205,8 @@ export interface Config {
   readonly sourceUrl: string;
   readonly lake: LakeConfig;
   readonly cacheDir: string;
+  /** Where compiles keep what they found out; absent: each compile begins from nothing. */
+  readonly compileCacheDir: string | undefined;
   /** Bound of the local copies of a lake in S3. */
   readonly cacheBytes: number;
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -232,7 +234,7 @@ export interface Config {
 export function loadConfig(
   projectDir: string,
   environment: Readonly<Record<string, string | undefined>> = process.env,
-  { isNew = false }: { readonly isNew?: boolean } = {},
+  { isNew = false, compileCache = true }: { readonly isNew?: boolean; readonly compileCache?: boolean } = {},
 ): Config {
   const project = resolve(projectDir);
   if (!isNew && !existsSync(join(project, 'models')) && !existsSync(join(project, 'sql'))) {
@@ -258,12 +260,14 @@ export function loadConfig(
     problems.push(`${name}: ${shown} ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
     return undefined as never;
   };
+  const cacheDir = toFolder(project, read('SLUICE_CACHE'));
   const config: Config = {
     projectDir: project,
     stateDir: join(project, '.sluice'),
     sourceUrl: read('SLUICE_SOURCE_URL'),
     lake: readLake(project, read, problems),
-    cacheDir: toFolder(project, read('SLUICE_CACHE')),
+    cacheDir,
+    compileCacheDir: compileCache ? join(cacheDir, 'compile') : undefined,
     cacheBytes: read('SLUICE_CACHE_MB') * 1024 * 1024,
     logLevel: read('SLUICE_LOG_LEVEL'),
     threads: read('SLUICE_THREADS'),

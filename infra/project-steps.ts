@@ -5,7 +5,8 @@ import type { EltActivities, ServerActivities } from '../activities/contract.ts'
 import { createExtractActivity } from '../activities/extract.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
-import { compileProject, loadProject } from '../warehouse/transform/index.ts';
+import { compileProject } from '../warehouse/transform/index.ts';
+import { loadProjectFiles } from './compile-project.ts';
 import { createEventSender } from './openlineage/sender.ts';
 import { type CompiledBuild, createStepWatch } from './openlineage/watch-steps.ts';
 import type { Project } from './project.ts';
@@ -33,7 +34,7 @@ export async function openProjectSteps(
   project: Project,
   workDir: string,
   /** Called for each build, so that a worker that runs for weeks builds the models as they are now. */
-  loadFiles: () => ReturnType<typeof loadProject> = () => loadProject(project.config.projectDir),
+  loadFiles: () => ReturnType<typeof loadProjectFiles> = () => loadProjectFiles(project.config),
 ): Promise<ProjectSteps> {
   const { config, bronze, releases, log } = project;
   const sources = await loadSources(config.projectDir);
@@ -79,8 +80,13 @@ export async function openProjectSteps(
         bronze,
         releases,
         sources: sources.map((source) => source.name),
-        compile: async (snapshot) => {
-          const project = await compileProject({ files: await loadFiles(), bronzeTables: snapshot.tables });
+        compile: async (snapshot, previous) => {
+          const standing = new Set(previous?.models.map(({ name }) => name));
+          const project = await compileProject({
+            ...(await loadFiles()),
+            bronzeTables: snapshot.tables,
+            needsRule: (name) => standing.has(name),
+          });
           onCompiled({ project, bronzeTables: snapshot.tables });
           return project;
         },

@@ -4,8 +4,8 @@ import { isIsoDate, systemClock, toIsoDate } from '../warehouse/core/clock.ts';
 import { SluiceError } from '../warehouse/core/errors.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
 import type { SourceDefinition } from '../warehouse/extract/index.ts';
-import { loadProject } from '../warehouse/transform/index.ts';
 import type { EltResult } from '../workflows/contract.ts';
+import { loadProjectFiles } from './compile-project.ts';
 import { runEmbedded } from './embedded-runner.ts';
 import { type Project, withSource } from './project.ts';
 import { openProjectSteps } from './project-steps.ts';
@@ -50,7 +50,7 @@ async function runSteps(
   const work = await openWorkFolder(project.config);
   try {
     // Read before anything is carried: a model that cannot be read is no reason to burden the source.
-    const files = await loadProject(project.config.projectDir);
+    const files = await loadProjectFiles(project.config);
     const steps = await openProjectSteps(project, work.dir, async () => files);
     if (request.steps === 'build') await assertExtracted(project, steps.sources);
     const result = runEmbedded(

@@ -14,8 +14,8 @@ import {
 import { mapSystemError, messageOf, SluiceError } from './errors.ts';
 import { quoteLiteral } from './quote.ts';
 
-/** A list as a bound value. */
-export { listValue } from '@duckdb/node-api';
+/** A list as a bound value; DuckDB's version. */
+export { listValue, version } from '@duckdb/node-api';
 
 /** The only place that opens DuckDB inside this process. Extensions are never downloaded; what the engine needs is built in. */
 

@@ -2,7 +2,6 @@ import { BRONZE_META_COLUMNS, type BronzeTable } from '../core/bronze-table.ts';
 import { nearestOf } from '../core/nearest.ts';
 import { quoteIdentifier, quotePath } from '../core/quote.ts';
 import type { Diagnostics } from './diagnostics.ts';
-import type { Model } from './model.ts';
 import type { SourceLocation } from './source-location.ts';
 import { locate } from './source-text.ts';
 import type { BoundColumn, SqlEngine, SqlProblem } from './sql-engine.ts';
@@ -19,23 +18,19 @@ export interface BronzeNames {
   readonly neverNull: ReadonlySet<string>;
 }
 
-/** Creates bronze.* and bronze_log.*. */
-export async function createBronze(engine: SqlEngine, tables: readonly BronzeTableFacts[]): Promise<BronzeNames> {
+/** What models may name of bronze: bronze.* and bronze_log.*. */
+export function nameBronze(tables: readonly BronzeTableFacts[]): BronzeNames {
   const neverNull = new Set<string>();
   const columns = new Map<string, readonly BoundColumn[]>();
-  const statements: string[] = [];
   for (const facts of tables) {
     const { source, table, contract } = facts;
     for (const [catalog, list] of Object.entries(bronzeColumns(facts))) {
-      statements.push(`create schema if not exists ${quotePath(catalog, source)}`);
-      statements.push(createTableSql(quotePath(catalog, source, table), list));
       const name = `${catalog}.${source}.${table}`.toLowerCase();
       columns.set(name, list);
       for (const column of contract.columns)
         if (!column.nullable) neverNull.add(`${name}.${column.name.toLowerCase()}`);
     }
   }
-  await runTogether(engine, statements);
   return { columns, neverNull };
 }
 
@@ -49,28 +44,40 @@ export function bronzeColumns({ contract }: Pick<BronzeTable, 'contract'>): {
   return { bronze: [...own, ...meta.filter((column) => column.name !== '_op')], bronze_log: [...own, ...meta] };
 }
 
-export async function createModelTables(
-  engine: SqlEngine,
-  models: readonly { readonly model: Model; readonly columns: readonly BoundColumn[] }[],
-): Promise<void> {
-  await runTogether(
-    engine,
-    models.map(({ model, columns }) => createTableSql(quotePath(model.layer, 'main', model.table), columns)),
-  );
-}
-
-function createTableSql(path: string, columns: readonly BoundColumn[]): string {
-  const list = columns.map(({ name, type }) => `${quoteIdentifier(name)} ${type}`).join(', ');
-  return `create table ${path} (${list})`;
-}
-
 /** A call costs more than creating a table. */
 const STATEMENTS_PER_CALL = 500;
 
-async function runTogether(engine: SqlEngine, statements: readonly string[]): Promise<void> {
-  for (let from = 0; from < statements.length; from += STATEMENTS_PER_CALL) {
-    await engine.run(statements.slice(from, from + STATEMENTS_PER_CALL).join(';\n'));
-  }
+/** Creates tables for DuckDB to bind against, each once. `columns` names them as SQL does: silver.x, bronze.<source>.<table>. */
+export function createTableMaker(
+  engine: Pick<SqlEngine, 'run'>,
+  columns: ReadonlyMap<string, readonly BoundColumn[]>,
+): (names: Iterable<string>) => Promise<void> {
+  const made = new Set<string>();
+  const schemas = new Set<string>();
+  return async (names) => {
+    const statements: string[] = [];
+    for (const name of names) {
+      const list = columns.get(name);
+      if (list === undefined || made.has(name)) continue;
+      made.add(name);
+      const { catalog, schema, table } = partsOf(name);
+      if (schema !== 'main' && !schemas.has(`${catalog}.${schema}`)) {
+        schemas.add(`${catalog}.${schema}`);
+        statements.push(`create schema ${quotePath(catalog, schema)}`);
+      }
+      const fields = list.map((column) => `${quoteIdentifier(column.name)} ${column.type}`).join(', ');
+      statements.push(`create table ${quotePath(catalog, schema, table)} (${fields})`);
+    }
+    for (let from = 0; from < statements.length; from += STATEMENTS_PER_CALL)
+      await engine.run(statements.slice(from, from + STATEMENTS_PER_CALL).join(';\n'));
+  };
+}
+
+/** silver.<table>, bronze.<source>.<table>; the table's own name may hold a dot. */
+function partsOf(name: string): { readonly catalog: string; readonly schema: string; readonly table: string } {
+  const [catalog = '', first = '', ...rest] = name.split('.');
+  if (!catalog.startsWith('bronze')) return { catalog, schema: 'main', table: [first, ...rest].join('.') };
+  return { catalog, schema: first, table: rest.join('.') };
 }
 
 /** As DESCRIBE prints it, so that types can be compared as text. */

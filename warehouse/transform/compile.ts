@@ -1,36 +1,36 @@
-import { byteOf } from './ast.ts';
+import { type BronzeTableFacts, nameBronze } from './bind.ts';
+import { type CacheContent, type CompileCache, digest, type NewModel } from './cache/compile-cache.ts';
 import {
-  type BronzeNames,
-  type BronzeTableFacts,
-  createBronze,
-  createModelTables,
-  locateInBody,
-  reportProblem,
-} from './bind.ts';
-import { checkAppend, checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
-import { checkSnapshot } from './check-snapshot.ts';
-import { checkWinner } from './check-winner.ts';
-import { hashDeclarations } from './declarations.ts';
-import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
-import { fingerprintModel, headerFacts } from './fingerprint.ts';
+  faceOf,
+  facesOfBronze,
+  hashColumns,
+  hasSqlInHeader,
+  type KeyContext,
+  type KeyFacts,
+  keyOf,
+  macroKeys,
+  seedsKeyOf,
+} from './cache/keys.ts';
+import type { CachedModel } from './cache/stored-model.ts';
+import { checkAppend } from './check-header.ts';
+import {
+  bindModels,
+  type Candidate,
+  checkAllTests,
+  compileModel,
+  isRuleNeeded,
+  type NeedsRule,
+  NOT_WANTED,
+} from './compile-model.ts';
+import { type CompileSession, createCompileSession, hashOf } from './compile-session.ts';
+import { hashDeclaration, hashDeclarations } from './declarations.ts';
+import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
 import { orderGraph } from './graph.ts';
-import { lintAsOf, lintQuery, readsElsewhere } from './lint.ts';
-import type { ProjectFiles } from './load.ts';
-import { BUILT_IN } from './macros.ts';
-import type { CompiledModel, CompiledProject, RefreshRule } from './model.ts';
-import { createParsedModel, type ParsedModel } from './parsed-model.ts';
-import { createShapeContext, shapeModel } from './plan/model-shape.ts';
-import { type LoadedMacros, loadMacros } from './read-macros.ts';
-import { readModel } from './read-model.ts';
-import type { RefreshContext } from './refresh-context.ts';
-import { deriveRefreshRule } from './refresh-rule.ts';
+import { lintAsOf } from './lint.ts';
+import type { ModelFile, ProjectFiles } from './load.ts';
+import type { CompiledModel, CompiledProject } from './model.ts';
+import { reportCycle, reportDuplicates } from './report-graph.ts';
 import { compileSeeds, seedTexts } from './seeds/compile-seeds.ts';
-import { withSnapshotColumns } from './snapshot-rule.ts';
-import { offsetOfByte } from './source-text.ts';
-import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
-import { compileSqlTests } from './sql-tests.ts';
-import { reachesBeyondRow } from './test-reach.ts';
-import { reportUnknownTables } from './unknown-tables.ts';
 
 /** Text files → models in build order, checked and bound: everything that can be wrong is found here, before anything runs. */
 
@@ -42,279 +42,323 @@ export interface CompileOptions {
    * Models whose refresh rule is wanted, by name and fingerprint; all when absent. A proof takes longer than the rest of a model's compile, and one
    * that is new or changed is computed whole anyway.
    */
-  readonly needsRule?: (model: string, fingerprint: string) => boolean;
+  readonly needsRule?: NeedsRule;
+  /** What earlier compiles found out; what this one finds out is saved in it. */
+  readonly cache?: CompileCache;
 }
 
 /** Errors: every problem of the project at once, as one SluiceError with the code of the first (MODEL_*). */
-export async function compileProject({ files, bronzeTables, needsRule }: CompileOptions): Promise<CompiledProject> {
-  const { seeds: seedFiles = [] } = files;
-  const texts = new Map([
-    ...[...files.models, ...files.macros, ...files.tests].map(({ file, text }) => [file, text] as const),
-    ...seedTexts(seedFiles),
-  ]);
-  const diagnostics = createDiagnostics((file) => texts.get(file));
-  const engine = await openSqlEngine();
+export async function compileProject(options: CompileOptions): Promise<CompiledProject> {
+  const { cache } = options;
+  if (cache !== undefined && !hasDuplicates(options.files)) {
+    const { project, content } = await compileFiles(options, cache);
+    if (project !== undefined) {
+      await cache.save(content);
+      return project;
+    }
+  }
+  // What is wrong is said by a compile that trusts nothing: the words are the same with a cache and without one, and nothing of it is kept.
+  const { project, content, diagnostics } = await compileFiles(options, NOTHING_KNOWN);
+  diagnostics.throwIfAny();
+  if (project === undefined) throw new TypeError('a project without problems was not compiled');
+  await cache?.save(content);
+  return project;
+}
+
+type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'>;
+const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined };
+
+function hasDuplicates({ models }: ProjectFiles): boolean {
+  return new Set(models.map(({ layer, table }) => `${layer}.${table}`)).size < models.length;
+}
+
+interface Outcome {
+  /** Absent when anything is wrong. */
+  readonly project: CompiledProject | undefined;
+  readonly content: CacheContent;
+  readonly diagnostics: Diagnostics;
+}
+
+async function compileFiles(options: CompileOptions, known: Known): Promise<Outcome> {
+  const { files, bronzeTables, needsRule: wants = () => true } = options;
+  const seedFiles = files.seeds ?? [];
+  const texts = new Map([...files.models, ...files.macros, ...files.tests].map((file) => [file.file, file]));
+  const textsOfSeeds = new Map(seedTexts(seedFiles));
+  const diagnostics = createDiagnostics((file) => texts.get(file)?.text ?? textsOfSeeds.get(file));
+  const bronze = nameBronze(bronzeTables);
+  // A model that does not parse is still a table of that name: those who read it are not wrong.
+  const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
+  const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
+  const session = createCompileSession(files, bronze.columns, tables, diagnostics);
   try {
-    const bronze = await createBronze(engine, bronzeTables);
-    const macros = await loadMacros(engine, files.macros, diagnostics);
-    // A model that does not parse is still a table of that name: those who read it are not wrong.
-    const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
-    const seeds = await compileSeeds(engine, seedFiles, new Set(named), diagnostics);
-    const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
-    const parsed = await parseModels(engine, files, tables, diagnostics);
-    reportDuplicates(
-      parsed.map(({ entry }) => entry),
+    const macroFiles = digest(JSON.stringify(files.macros.map(({ file, text }) => [file, text])));
+    const macros =
+      known.macros?.hash === macroFiles
+        ? known.macros
+        : await session.open().then(({ macros: loaded }) => ({
+            hash: macroFiles,
+            macros: loaded.macros,
+            keys: macroKeys(loaded),
+          }));
+    const { compiled } = session;
+    const context: Context = {
+      session,
+      wants,
+      neverNull: bronze.neverNull,
       diagnostics,
+      keyContext: { faces: facesOfBronze(bronzeTables), macros: macros.keys, macroFiles, compiled },
+      files: new Map(files.models.map((file) => [`${file.layer}.${file.table}`, file])),
+      facts: new Map(),
+      valid: new Map(),
+    };
+    const seeds = await bringSeeds(files, known, named, context);
+    const order = await bringModels(files, known, tables, context);
+    // The order is the graph's, whoever came from where.
+    const settled = await settleTests(
+      [...seeds, ...order].flatMap((name) => compiled.get(name) ?? []),
+      context,
     );
-    const models = await compileModels(engine, parsed, seeds, bronze, macros, needsRule ?? (() => true), diagnostics);
-    const sqlTests = await compileSqlTests(engine, files.tests, tables, new Set(macros.bodies.keys()), diagnostics);
-    diagnostics.throwIfAny();
-    return { models, macros: macros.macros, sqlTests, declarations: hashDeclarations(models, sqlTests) };
+    const { faces } = context.keyContext;
+    const tests = await session.compileTests(known.tests, { faces, macroFiles });
+    const content: CacheContent = { models: settled.map((model) => toEntry(model, context)), tests, macros };
+    // A circle that runs through models of the cache has nobody to report it here.
+    const isWhole = settled.length === files.models.length + seedFiles.length && tests.length === files.tests.length;
+    if (diagnostics.list.length > 0 || !isWhole) return { project: undefined, content, diagnostics };
+    const sqlTests = tests.map(({ test }) => test);
+    const declarations = hashDeclarations(
+      content.models.map((entry) => ('facts' in entry ? entry.facts.declaration : entry.declaration)),
+      sqlTests,
+    );
+    const models = settled.map(({ model }) =>
+      context.valid.has(model.name) && lacksUse(model, wants) ? withoutRule(model) : model,
+    );
+    return { project: { models, macros: macros.macros, sqlTests, declarations }, content, diagnostics };
   } finally {
-    engine.close();
+    await session.close();
   }
 }
 
-/** A parsed model and what the lint said of its SELECT, which is told only where the tables it reads are sound. */
-interface Candidate {
-  readonly entry: ParsedModel;
-  readonly findings: readonly Diagnostic[];
-  readonly readsElsewhere: boolean;
-  /** False when it names something that can be no table of the project. */
-  readonly isNamed: boolean;
+interface Context {
+  readonly session: CompileSession;
+  readonly wants: NeedsRule;
+  readonly neverNull: ReadonlySet<string>;
+  readonly diagnostics: Diagnostics;
+  readonly keyContext: KeyContext & { readonly faces: Map<string, string> };
+  /** Models' files by their names. */
+  readonly files: ReadonlyMap<string, ModelFile>;
+  /** What of a model compiled here is stored beside it. */
+  readonly facts: Map<string, KeyFacts & Pick<CachedModel, 'hash' | 'stamp' | 'key'>>;
+  /** Entries of the cache that hold. */
+  readonly valid: Map<string, CachedModel>;
 }
 
-async function parseModels(
-  engine: SqlEngine,
+/** Takes an entry of the cache as it is. */
+function keep(entry: CachedModel, { session, keyContext, valid }: Context): void {
+  valid.set(entry.name, entry);
+  session.columns.set(entry.name, entry.model.boundColumns);
+  session.compiled.set(entry.name, entry.model);
+  keyContext.faces.set(entry.name, entry.face);
+}
+
+function add(model: CompiledModel, facts: Omit<KeyFacts, 'hasSqlInHeader' | 'isSnapshot'> & Stored, context: Context) {
+  const { session, keyContext } = context;
+  const whole = { ...facts, hasSqlInHeader: hasSqlInHeader(model), isSnapshot: model.materialized === 'snapshot' };
+  const key = facts.key ?? keyOf(whole, keyContext);
+  session.columns.set(model.name, model.boundColumns);
+  session.compiled.set(model.name, model);
+  keyContext.faces.set(model.name, faceOf(model, key));
+  context.facts.set(model.name, { ...whole, key });
+}
+
+interface Stored {
+  readonly hash: string;
+  readonly stamp: string;
+  /** Of a seed: its files'. */
+  readonly key?: string;
+}
+
+/** All seeds from the cache, or all of them anew; their names in the order of their paths. */
+async function bringSeeds(
   files: ProjectFiles,
+  known: Known,
+  named: readonly string[],
+  context: Context,
+): Promise<readonly string[]> {
+  const { seeds = [] } = files;
+  if (seeds.length === 0) return [];
+  const key = seedsKeyOf(seeds, named, context.keyContext.macroFiles);
+  const entries = seeds.flatMap(({ stem }) => known.models.get(`${stem}.csv`) ?? []);
+  if (entries.length === seeds.length && entries.every((entry) => entry.key === key)) {
+    for (const entry of entries) keep(entry, context);
+    return entries.map(({ name }) => name);
+  }
+  const { engine } = await context.session.open();
+  const models = await compileSeeds(engine, seeds, new Set(named), context.diagnostics);
+  for (const model of models) add(model, { dependencies: [], calls: [], hash: '', stamp: '', key }, context);
+  return models.map(({ name }) => name);
+}
+
+/** Compiles the models level by level, those of the cache that still hold left as they are; their names in build order. */
+async function bringModels(
+  { models }: ProjectFiles,
+  known: Known,
   tables: ReadonlySet<string>,
-  diagnostics: Diagnostics,
-): Promise<Candidate[]> {
-  const read = files.models.flatMap((file) => readModel(file, diagnostics) ?? []);
-  const candidates: Candidate[] = [];
-  let next = 0;
-  for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
-    const one = read[next++];
-    if (one === undefined) throw new RangeError('more answers than texts');
-    if (parsed.kind === 'problem') {
-      reportProblem(parsed, one.model, engine, diagnostics);
-      continue;
-    }
-    const entry = createParsedModel(one, parsed);
-    const { references } = entry;
-    reportUnknownTables({ model: one.model, references }, tables, diagnostics);
-    const lint = createDiagnostics(() => undefined);
-    lintQuery(entry, engine, lint);
-    candidates.push({
-      entry,
-      findings: lint.list,
-      readsElsewhere: readsElsewhere(references),
-      isNamed: references.tables.every(({ name }) => name !== undefined),
-    });
+  context: Context,
+): Promise<readonly string[]> {
+  const { session, wants, diagnostics, keyContext, files } = context;
+  const { byName, columns } = session;
+  const kept = new Map<string, CachedModel>();
+  const fresh: ModelFile[] = [];
+  for (const file of models) {
+    const entry = known.models.get(file.file);
+    const isSame =
+      entry !== undefined && entry.hash === hashOf(file) && entry.dependencies.every((table) => tables.has(table));
+    if (isSame) kept.set(entry.name, entry);
+    else fresh.push(file);
   }
-  return candidates;
-}
-
-function reportDuplicates(parsed: readonly ParsedModel[], diagnostics: Diagnostics): void {
-  const first = new Map<string, string>();
-  for (const { model } of parsed) {
-    const other = first.get(model.name);
-    if (other === undefined) first.set(model.name, model.file);
-    else {
-      diagnostics.add({
-        code: 'MODEL_HEADER_INVALID',
-        message: `the table ${model.name} is defined by ${other} already`,
-        at: { file: model.file, line: 1, column: 1 },
-        remedy: 'Rename one of the two files: a table name stands once per layer.',
-      });
-    }
-  }
-}
-
-async function compileModels(
-  engine: SqlEngine,
-  candidates: readonly Candidate[],
-  seeds: readonly CompiledModel[],
-  { columns: bronze, neverNull }: BronzeNames,
-  macros: LoadedMacros,
-  needsRule: NonNullable<CompileOptions['needsRule']>,
-  diagnostics: Diagnostics,
-): Promise<CompiledModel[]> {
-  const byName = new Map(candidates.map(({ entry }) => [entry.model.name, entry]));
-  const candidateOf = new Map(candidates.map((candidate) => [candidate.entry.model.name, candidate]));
-  const graph = orderGraph([...byName.values()].map(({ model, dependencies }) => ({ name: model.name, dependencies })));
+  await session.parse(fresh);
+  reportDuplicates(session.parsed, diagnostics);
+  const graph = orderGraph([
+    ...[...byName.values()].map(({ model, dependencies }) => ({ name: model.name, dependencies })),
+    ...[...kept.values()].map(({ name, dependencies }) => ({ name, dependencies })),
+  ]);
   for (const cycle of graph.cycles) reportCycle(cycle, byName, diagnostics);
-  const columns = new Map(bronze);
-  const compiled = new Map<string, CompiledModel>();
-  const context: RefreshContext = { engine, columns, macros, compiled, byName, neverNull };
-  await createModelTables(
-    engine,
-    seeds.map((seed) => ({ model: seed, columns: seed.boundColumns })),
-  );
-  for (const seed of seeds) {
-    columns.set(seed.name, seed.boundColumns);
-    compiled.set(seed.name, seed);
-  }
   for (const level of graph.levels) {
-    const entries = level.flatMap((name): ParsedModel[] => {
-      const candidate = candidateOf.get(name);
-      // A model below a broken one is not bound: its errors would only repeat the first.
-      if (candidate?.isNamed !== true || !candidate.entry.dependencies.every((table) => columns.has(table))) return [];
-      for (const finding of candidate.findings) diagnostics.add(finding);
-      lintAsOf(candidate.entry, { macros, models: compiled, diagnostics });
-      // A file it would read is refused by the lint with a better word than DuckDB's.
-      return candidate.readsElsewhere ? [] : [candidate.entry];
+    const stale: ModelFile[] = [];
+    for (const name of level) {
+      const entry = kept.get(name);
+      if (entry === undefined) continue;
+      const isReachable = entry.dependencies.every((table) => columns.has(table));
+      const hasRule = entry.hasRule || !wants(name, entry.model.fingerprint);
+      if (isReachable && hasRule && entry.key === keyOf(entry, keyContext)) keep(entry, context);
+      else stale.push(files.get(name) ?? missing(name));
+    }
+    await session.parse(stale);
+    await compileLevel(level, context);
+  }
+  return graph.order;
+}
+
+async function compileLevel(level: readonly string[], context: Context): Promise<void> {
+  const { session, wants, diagnostics, neverNull, files, valid } = context;
+  const { byName, candidateOf, columns, compiled } = session;
+  const reached = level.flatMap((name): Candidate[] => {
+    const candidate = candidateOf.get(name);
+    if (candidate?.isNamed !== true || valid.has(name)) return [];
+    // A model below a broken one is not bound: its errors would only repeat the first.
+    return candidate.entry.dependencies.every((table) => columns.has(table)) ? [candidate] : [];
+  });
+  if (reached.length === 0) return;
+  const { engine, macros, makeTables } = await session.open();
+  const entries = reached.flatMap(({ entry, findings, readsElsewhere }) => {
+    for (const finding of findings) diagnostics.add(finding);
+    lintAsOf(entry, { macros, models: compiled, diagnostics });
+    // A file it would read is refused by the lint with a better word than DuckDB's.
+    return readsElsewhere ? [] : [entry];
+  });
+  await session.bringViews(entries, (name) => files.get(name));
+  await makeTables(entries.flatMap((entry) => session.tablesBelow(entry)));
+  const bound = await bindModels(engine, entries, compiled, diagnostics);
+  for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
+  for (const { entry, boundColumns } of bound) {
+    const model = await compileModel(entry, boundColumns, wants, {
+      engine,
+      columns,
+      macros,
+      compiled,
+      byName,
+      neverNull,
     });
-    const bound = await bindModels(engine, entries, compiled, diagnostics);
-    for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
-    for (const { entry, boundColumns } of bound) {
-      const done = await compileModel(entry, boundColumns, needsRule, context);
-      checkAppend(entry, done.refresh, diagnostics);
-      compiled.set(entry.model.name, done);
-    }
+    checkAppend(entry, model.refresh, diagnostics);
+    const file = files.get(model.name) ?? missing(model.name);
+    const { dependencies, calls } = entry;
+    // Of the text that was read now: what was known of the file may be older.
+    add(model, { dependencies, calls, hash: digest(file.text), stamp: file.stamp ?? '' }, context);
   }
-  return checkAllTests(context, [...compiled.values()], diagnostics);
 }
 
-interface BoundModel {
-  readonly entry: ParsedModel;
-  readonly boundColumns: readonly BoundColumn[];
+interface SettledModel {
+  readonly model: CompiledModel;
+  /** Of the cache, and nothing about it changed. */
+  readonly entry?: CachedModel;
+  readonly related: CachedModel['related'];
 }
 
-/** Binds models that do not read one another and gives each a table, for those that read it. */
-async function bindModels(
-  engine: SqlEngine,
-  entries: readonly ParsedModel[],
-  compiled: ReadonlyMap<string, CompiledModel>,
-  diagnostics: Diagnostics,
-): Promise<BoundModel[]> {
-  const described = await engine.describeAll(entries.map(({ model }) => model.sql));
-  const bound: BoundModel[] = [];
-  for (const [i, entry] of entries.entries()) {
-    const answer = described[i];
-    if (answer === undefined) continue;
-    if (answer.kind === 'problem') {
-      reportProblem(answer, entry.model, engine, diagnostics);
-      continue;
-    }
-    checkSnapshot(entry, answer.columns, compiled, diagnostics);
-    const boundColumns = withSnapshotColumns(entry.model, answer.columns);
-    await checkHeader(engine, entry, boundColumns, diagnostics);
-    await checkWinner(engine, entry, answer.columns, diagnostics);
-    if (!hasRepeats(boundColumns)) bound.push({ entry, boundColumns });
-  }
-  await createModelTables(
-    engine,
-    bound.map(({ entry, boundColumns }) => ({ model: entry.model, columns: boundColumns })),
-  );
-  return bound;
-}
-
-/** The models with their tests bound and marked. */
-async function checkAllTests(
-  { engine, byName, columns, macros }: RefreshContext,
-  models: readonly CompiledModel[],
-  diagnostics: Diagnostics,
-): Promise<CompiledModel[]> {
-  const sound: string[] = [];
-  const beyondRow = new Set<string>();
-  const expressions = models.flatMap((model) => expressionsOf(model));
-  const ownMacros = new Set(macros.bodies.keys());
-  let next = 0;
-  for await (const parsed of engine.parseAll(expressions)) {
-    const sql = expressions[next++];
-    if (sql === undefined) continue;
-    if (parsed.kind === 'query') sound.push(sql);
-    if (parsed.kind === 'problem' || reachesBeyondRow(parsed.node, engine, ownMacros)) beyondRow.add(sql);
-  }
-  const described = await engine.describeAll(sound);
-  const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
-  const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
-  for (const model of models) {
-    await checkTests(asked, byName.get(model.name) ?? { model }, model.boundColumns, columns, diagnostics);
-  }
-  return models.map((model) => ({
-    ...model,
-    tests: model.tests.map((test) =>
-      conditionsOf(model, test).some((sql) => beyondRow.has(sql)) ? { ...test, beyondRow: true as const } : test,
-    ),
-  }));
-}
-
-function hasRepeats(columns: readonly BoundColumn[]): boolean {
-  return new Set(columns.map(({ name }) => name.toLowerCase())).size < columns.length;
-}
-
-async function compileModel(
-  entry: ParsedModel,
-  boundColumns: readonly BoundColumn[],
-  needsRule: NonNullable<CompileOptions['needsRule']>,
-  context: RefreshContext,
-): Promise<CompiledModel> {
-  const { model, dependencies, calls } = entry;
-  const { columns, compiled, macros } = context;
-  const called = new Set(calls.flatMap((name) => [...(macros.reached.get(name) ?? [])]));
-  const viewOf = (name: string) => {
-    const upstream = compiled.get(name);
-    return upstream?.materialized === 'view' ? upstream : undefined;
+/** Checks and marks the tests of models that are new or whose tests look at tables that changed. */
+async function settleTests(models: readonly CompiledModel[], context: Context): Promise<readonly SettledModel[]> {
+  const { session, valid, diagnostics } = context;
+  const { columns } = session;
+  const entryOf = ({ name }: CompiledModel): CachedModel | undefined => {
+    const entry = valid.get(name);
+    const holds = Object.entries(entry?.related ?? {}).every(
+      ([table, hash]) => hash === hashColumns(columns.get(table)),
+    );
+    return holds ? entry : undefined;
   };
-  const usesAsOf = called.has('as_of');
-  const calledMacros = new Map([...macros.bodies].filter(([name]) => called.has(name)));
-  const { query } = entry;
-  const { shape, uses } = shapeModel({
-    query,
-    macros: calledMacros,
-    upstream: dependencies.map((name) => {
-      const view = viewOf(name);
-      return { name, columns: columns.get(name) ?? [], ...(view && { view: view.shape }) };
-    }),
-    columns: boundColumns,
-    header: headerFacts(model),
-    context: createShapeContext(context.engine.aggregates, macros.bodies),
+  const entries = new Map(models.map((model) => [model.name, entryOf(model)]));
+  const open = models.filter(({ name }) => entries.get(name) === undefined);
+  const checked = new Map<string, SettledModel>();
+  if (open.length > 0) {
+    const { engine, macros, makeTables } = await session.open();
+    const names = new Set(macros.bodies.keys());
+    for (const { model, related } of await checkAllTests(open, {
+      engine,
+      columns,
+      macros: names,
+      makeTables,
+      diagnostics,
+    })) {
+      const hashes = related.map((table) => [table, hashColumns(columns.get(table))]);
+      checked.set(model.name, { model, related: Object.fromEntries(hashes) });
+    }
+  }
+  return models.map((model) => {
+    const entry = entries.get(model.name);
+    if (entry !== undefined) return { model, entry, related: entry.related };
+    return checked.get(model.name) ?? missing(model.name);
   });
-  const fingerprint = fingerprintModel({
-    model,
-    query,
-    macros: calledMacros,
-    parameters: macros.macros.flatMap(({ name, file, parameters }) =>
-      called.has(name) && file !== BUILT_IN ? [[name, ...parameters]] : [],
-    ),
-    uses,
-    columns: boundColumns,
-  });
-  const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
-  const refresh: RefreshRule =
-    model.appends || needsRule(model.name, fingerprint)
-      ? await deriveRefreshRule(entry, boundColumns, context)
-      : { kind: 'rebuild', why: 'it is computed whole' };
+}
+
+function toEntry({ model, entry, related }: SettledModel, context: Context): CachedModel | NewModel {
+  const { files, valid, facts, wants, keyContext } = context;
+  const known = valid.get(model.name);
+  // A seed has two files, whose texts are part of its key.
+  const stamp = files.get(model.name)?.stamp ?? '';
+  if (entry !== undefined && entry.stamp === stamp) return entry;
+  const own = facts.get(model.name) ?? known ?? missing(model.name);
+  const { dependencies, calls, hasSqlInHeader: hasSql, isSnapshot, hash, key } = own;
+  const hasRule = known?.hasRule ?? !lacksUse(model, wants);
   return {
-    ...model,
-    dependencies,
-    inputs,
-    boundColumns,
-    fingerprint,
-    shape,
-    usesAsOf,
-    reachesAsOf: usesAsOf || dependencies.some((name) => viewOf(name)?.reachesAsOf === true),
-    refresh,
+    file: model.file,
+    model,
+    facts: {
+      dependencies,
+      calls,
+      hasSqlInHeader: hasSql,
+      isSnapshot,
+      hash,
+      key,
+      stamp,
+      file: model.file,
+      name: model.name,
+      related,
+      face: keyContext.faces.get(model.name) ?? '',
+      hasRule,
+      declaration: hashDeclaration(model),
+    },
   };
 }
 
-function reportCycle(
-  cycle: readonly string[],
-  byName: ReadonlyMap<string, ParsedModel>,
-  diagnostics: Diagnostics,
-): void {
-  const entry = byName.get(cycle[0] ?? '');
-  if (entry === undefined) return;
-  const reference = entry.references.tables.find((table) => table.name === cycle[1]);
-  const byte = reference === undefined ? undefined : byteOf(reference.node);
-  const at = locateInBody(entry.model.bodyAt, entry.model.sql, offsetOfByte(entry.model.sql, byte ?? 0));
-  const files = cycle.slice(0, -1).map((name) => byName.get(name)?.model.file ?? name);
-  diagnostics.add({
-    code: 'MODEL_CYCLE',
-    message: `models read each other in a circle: ${cycle.join(' → ')}`,
-    at,
-    remedy: `Take one of the reads out of ${files.join(', ')}.`,
-  });
+function lacksUse(model: CompiledModel, wants: NeedsRule): boolean {
+  return model.materialized === 'incremental' && !isRuleNeeded(model, model.fingerprint, wants);
+}
+
+/** As it would have been compiled; what of it was not read from the cache yet stays unread. */
+function withoutRule(model: CompiledModel): CompiledModel {
+  const copy = Object.defineProperties({}, Object.getOwnPropertyDescriptors(model)) as CompiledModel;
+  return Object.defineProperty(copy, 'refresh', { value: NOT_WANTED, enumerable: true, configurable: true });
+}
+
+function missing(name: string): never {
+  throw new RangeError(`the model ${name} has no file`);
 }

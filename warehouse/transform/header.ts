@@ -104,14 +104,24 @@ export function parseHeader<T>(
   diagnostics: Diagnostics,
 ): Header<T> | undefined {
   const locateIn = (offset: number) => locate(file, text, cut.headerStart + offset);
+  const placesOf =
+    ({ offsetOf }: Pick<YamlDocument, 'offsetOf'>) =>
+    (...path: readonly (string | number)[]) =>
+      locateIn(offsetOf(path) ?? firstText(cut.header));
   const report = (at: SourceLocation, message: string, remedy: string) =>
     diagnostics.add({ code: 'MODEL_HEADER_INVALID', message: `header: ${message}`, at, remedy });
-  const document = readPlainDocument(cut.header) ?? readDocument(cut.header);
+  const plain = readPlainDocument(cut.header);
+  if (plain !== undefined) {
+    const parsed = schema.safeParse(plain.value());
+    if (parsed.success) return { value: parsed.data, at: placesOf(plain) };
+  }
+  // What is wrong is told as the YAML reader sees it.
+  const document = readDocument(cut.header);
   for (const { offset, message } of document.problems) {
     report(locateIn(offset), lowerFirst(message), 'Correct the YAML of the header.');
   }
   if (document.value === undefined) return undefined;
-  const at = (...path: readonly (string | number)[]) => locateIn(document.offsetOf(path) ?? firstText(cut.header));
+  const at = placesOf(document);
   const parsed = schema.safeParse(document.value());
   if (parsed.success) return { value: parsed.data, at };
   for (const issue of parsed.error.issues) reportIssue(issue, [], at, report);
@@ -125,10 +135,10 @@ interface YamlDocument {
   readonly offsetOf: (path: readonly (string | number)[]) => number | undefined;
 }
 
-function readPlainDocument(text: string): YamlDocument | undefined {
+function readPlainDocument(text: string): Required<Omit<YamlDocument, 'problems'>> | undefined {
   const root = readPlainYaml(text);
   if (root === undefined) return undefined;
-  return { problems: [], value: () => toPlainValue(root), offsetOf: (path) => offsetOfPlainPath(root, path) };
+  return { value: () => toPlainValue(root), offsetOf: (path) => offsetOfPlainPath(root, path) };
 }
 
 function readDocument(text: string): YamlDocument {

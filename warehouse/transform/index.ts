@@ -8,6 +8,7 @@ export {
   openBuild,
   openEngine,
 } from './build/index.ts';
+export { type CompileCache, openCompileCache } from './cache/compile-cache.ts';
 export { type CompileOptions, compileProject } from './compile.ts';
 export type { Diagnostic } from './diagnostics.ts';
 export type { RowsDifference, SampleRow } from './diff/compare-tables.ts';
@@ -22,7 +23,7 @@ export {
   type ModelLineage,
   traceLineage,
 } from './lineage/column-lineage.ts';
-export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
+export { type KnownFile, loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
   type CompiledModel,

@@ -15,8 +15,15 @@ import { reportUnknownTables } from './unknown-tables.ts';
 export async function compileSqlTests(
   engine: SqlEngine,
   files: readonly ProjectFile[],
-  tables: ReadonlySet<string>,
-  macros: ReadonlySet<string>,
+  {
+    tables,
+    macros,
+    makeTables,
+  }: {
+    readonly tables: ReadonlySet<string>;
+    readonly macros: ReadonlySet<string>;
+    readonly makeTables: (names: Iterable<string>) => Promise<void>;
+  },
   diagnostics: Diagnostics,
 ): Promise<SqlTest[]> {
   const tests: SqlTest[] = [];
@@ -36,6 +43,7 @@ export async function compileSqlTests(
     const dependencies = [...new Set(references.tables.flatMap((table) => table.name ?? []))].sort();
     // What an unknown or broken table makes of a test is said at the table.
     if (diagnostics.list.length === 0) {
+      await makeTables(dependencies);
       const described = await engine.describe(sql);
       if (described.kind === 'problem') reportProblem(described, { bodyAt, sql }, engine, diagnostics);
     }

@@ -1,0 +1,176 @@
+import { hash, randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
+import { version as duckdbVersion } from '../../core/duckdb.ts';
+import type { KnownFile } from '../load.ts';
+import type { CompiledModel, Macro, SqlTest } from '../model.ts';
+import { type CachedModel, reviveModel, type StoredModel, storeModel } from './stored-model.ts';
+
+/**
+ * What earlier compiles found out, in a folder of the project's state: sixteen files by a hash of the model's path, so that a changed model
+ * rewrites a sixteenth. Each file appears whole by rename and carries a checksum; one that is damaged, of another compiler or of another DuckDB is
+ * as if it were not there. Losing the folder costs time only.
+ */
+export interface CompileCache {
+  readonly models: ReadonlyMap<string, CachedModel>;
+  readonly tests: ReadonlyMap<string, CachedTest>;
+  readonly macros: CachedMacros | undefined;
+  /** Hashes of files whose stamp is still the same, for loadProject(). */
+  readonly files: ReadonlyMap<string, KnownFile>;
+  /** Keeps exactly these entries; what did not change is not written. Never throws: a cache that cannot be written is none. */
+  save(content: CacheContent): Promise<void>;
+}
+
+export interface CachedTest {
+  readonly file: string;
+  readonly hash: string;
+  readonly stamp: string;
+  readonly key: string;
+  readonly test: SqlTest;
+}
+
+export interface CachedMacros {
+  /** Hash of all macro files. */
+  readonly hash: string;
+  readonly macros: readonly Macro[];
+  /** Hash of everything a macro reaches, by its name. */
+  readonly keys: Readonly<Record<string, string>>;
+}
+
+export interface NewModel {
+  readonly file: string;
+  readonly facts: Omit<CachedModel, 'model' | 'cold' | 'line'>;
+  readonly model: CompiledModel;
+}
+
+export interface CacheContent {
+  /** Entries found in the cache and still valid, and new ones. */
+  readonly models: readonly (CachedModel | NewModel)[];
+  readonly tests: readonly CachedTest[];
+  readonly macros: CachedMacros;
+}
+
+/** Raised when the form of what is stored changes, or what it means. */
+const FORMAT = 2;
+const SHARDS = 16;
+
+/**
+ * The same compiler gives the same results: Sluice's release, DuckDB's and Node's, and the compiler's own files, which change while it is worked on.
+ */
+function identityOfCompiler(version: string): string {
+  const own = ['..', '../../core'].flatMap((folder) => {
+    const dir = fileURLToPath(new URL(folder, import.meta.url));
+    return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.[jt]s$/.test(name))
+      .sort()
+      .map((name) => {
+        const { size, mtimeMs } = statSync(join(dir, name));
+        return [folder, name, size, mtimeMs];
+      });
+  });
+  return digest(JSON.stringify([FORMAT, version, duckdbVersion(), process.version, own]));
+}
+
+/** SHA-256, shortened. */
+export function digest(text: string): string {
+  return hash('sha256', text).slice(0, 32);
+}
+
+/** `version` is Sluice's own: another release trusts nothing of this one. */
+export function openCompileCache(dir: string, version: string): CompileCache {
+  const identity = identityOfCompiler(version);
+  const shards = Array.from({ length: SHARDS }, (_, number) => readShard(join(dir, shardName(number)), identity));
+  const meta = readShard(join(dir, 'other.jsonl'), identity);
+  const models = new Map<string, CachedModel>();
+  for (const lines of shards) {
+    for (let i = 0; i + 1 < lines.length; i += 2) {
+      const entry = reviveModel(lines[i] ?? '', lines[i + 1] ?? '');
+      models.set(entry.file, entry);
+    }
+  }
+  const macros = meta[0] === undefined ? undefined : (JSON.parse(meta[0]) as CachedMacros);
+  const tests = new Map(
+    meta.slice(1).map((line) => {
+      const entry = JSON.parse(line) as CachedTest;
+      return [entry.file, entry];
+    }),
+  );
+  const files = new Map([...models.values(), ...tests.values()].map((entry) => [entry.file, entry]));
+  return {
+    models,
+    tests,
+    macros,
+    files,
+    save: async (content) => {
+      try {
+        await saveContent(dir, identity, content, { models, shards, meta });
+      } catch {
+        // The next compile takes longer; nothing else is lost.
+      }
+    },
+  };
+}
+
+function shardName(number: number): string {
+  return `models-${number.toString(16)}.jsonl`;
+}
+
+/** Lines of a file without its first, which says who wrote it; none when anything about it is wrong. */
+function readShard(path: string, identity: string): string[] {
+  try {
+    const bytes = readFileSync(path);
+    const end = bytes.indexOf(10);
+    const [writer, sum] = bytes.subarray(0, end).toString('latin1').split(' ');
+    const body = bytes.subarray(end + 1);
+    if (end < 0 || writer !== identity || Number(sum) !== crc32(body)) return [];
+    return body.length === 0 ? [] : body.toString('utf8').split('\n');
+  } catch {
+    return [];
+  }
+}
+
+async function saveContent(
+  dir: string,
+  identity: string,
+  { models, tests, macros }: CacheContent,
+  known: {
+    readonly models: ReadonlyMap<string, CachedModel>;
+    readonly shards: readonly string[][];
+    readonly meta: string[];
+  },
+): Promise<void> {
+  const shards = Array.from({ length: SHARDS }, (): StoredModel[] => []);
+  for (const entry of models) shards[shardOf(entry.file)]?.push('line' in entry ? entry : storeModel(entry));
+  const other = [JSON.stringify(macros), ...tests.map((entry) => JSON.stringify(entry))];
+  const writes = shards.flatMap((list, number) => {
+    const before = known.shards[number] ?? [];
+    const same =
+      before.length === list.length * 2 && list.every((entry) => known.models.get(entry.file)?.line === entry.line);
+    return same ? [] : [{ name: shardName(number), lines: list.flatMap(({ line, cold }) => [line, cold]) }];
+  });
+  if (other.join('\n') !== known.meta.join('\n')) writes.push({ name: 'other.jsonl', lines: other });
+  if (writes.length === 0) return;
+  await mkdir(dir, { recursive: true });
+  for (const { name, lines } of writes) {
+    const body = Buffer.from(lines.join('\n'));
+    const temporary = join(dir, `.${name}-${process.pid}-${randomBytes(4).toString('hex')}`);
+    await writeFile(temporary, Buffer.concat([Buffer.from(`${identity} ${crc32(body)}\n`), body]));
+    await rename(temporary, join(dir, name));
+  }
+  await removeLeftovers(dir);
+}
+
+/** Temporary files of processes that were killed while they wrote. */
+async function removeLeftovers(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    const path = join(dir, name);
+    if (name.startsWith('.') && Date.now() - statSync(path).mtimeMs > 3_600_000) await rm(path, { force: true });
+  }
+}
+
+function shardOf(file: string): number {
+  return Number.parseInt(hash('sha256', file).slice(0, 1), 16);
+}

@@ -1,0 +1,220 @@
+import { reportProblem } from './bind.ts';
+import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
+import { checkSnapshot } from './check-snapshot.ts';
+import { checkWinner } from './check-winner.ts';
+import { createDiagnostics, type Diagnostic, type Diagnostics } from './diagnostics.ts';
+import { fingerprintModel, headerFacts } from './fingerprint.ts';
+import { lintQuery, readsElsewhere } from './lint.ts';
+import type { ModelFile } from './load.ts';
+import { BUILT_IN } from './macros.ts';
+import type { CompiledModel, Model, RefreshRule } from './model.ts';
+import { createParsedModel, type ParsedModel } from './parsed-model.ts';
+import { createShapeContext, shapeModel } from './plan/model-shape.ts';
+import { readModel } from './read-model.ts';
+import { readReferences } from './references.ts';
+import type { RefreshContext } from './refresh-context.ts';
+import { deriveRefreshRule } from './refresh-rule.ts';
+import { withSnapshotColumns } from './snapshot-rule.ts';
+import type { BoundColumn, SqlEngine } from './sql-engine.ts';
+import { reachesBeyondRow } from './test-reach.ts';
+import { reportUnknownTables } from './unknown-tables.ts';
+
+/** The steps of one model through the compiler, many models at a time: parse → bind → compile → check tests. */
+
+/** A parsed model and what the lint said of its SELECT, which is told only where the tables it reads are sound. */
+export interface Candidate {
+  readonly entry: ParsedModel;
+  readonly findings: readonly Diagnostic[];
+  readonly readsElsewhere: boolean;
+  /** False when it names something that can be no table of the project. */
+  readonly isNamed: boolean;
+}
+
+/** Reads and parses model files; what is wrong with one is reported and leaves it out. */
+export async function parseModels(
+  engine: SqlEngine,
+  files: readonly ModelFile[],
+  tables: ReadonlySet<string>,
+  diagnostics: Diagnostics,
+): Promise<Candidate[]> {
+  const read = files.flatMap((file) => readModel(file, diagnostics) ?? []);
+  const candidates: Candidate[] = [];
+  let next = 0;
+  for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
+    const one = read[next++];
+    if (one === undefined) throw new RangeError('more answers than texts');
+    if (parsed.kind === 'problem') {
+      reportProblem(parsed, one.model, engine, diagnostics);
+      continue;
+    }
+    const entry = createParsedModel(one, parsed);
+    const { references } = entry;
+    reportUnknownTables({ model: one.model, references }, tables, diagnostics);
+    const lint = createDiagnostics(() => undefined);
+    lintQuery(entry, engine, lint);
+    candidates.push({
+      entry,
+      findings: lint.list,
+      readsElsewhere: readsElsewhere(references),
+      isNamed: references.tables.every(({ name }) => name !== undefined),
+    });
+  }
+  return candidates;
+}
+
+export interface BoundModel {
+  readonly entry: ParsedModel;
+  readonly boundColumns: readonly BoundColumn[];
+}
+
+/** Binds models that do not read one another, against tables that are there already. */
+export async function bindModels(
+  engine: SqlEngine,
+  entries: readonly ParsedModel[],
+  compiled: ReadonlyMap<string, CompiledModel>,
+  diagnostics: Diagnostics,
+): Promise<BoundModel[]> {
+  const described = await engine.describeAll(entries.map(({ model }) => model.sql));
+  const bound: BoundModel[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const answer = described[i];
+    if (answer === undefined) continue;
+    if (answer.kind === 'problem') {
+      reportProblem(answer, entry.model, engine, diagnostics);
+      continue;
+    }
+    checkSnapshot(entry, answer.columns, compiled, diagnostics);
+    const boundColumns = withSnapshotColumns(entry.model, answer.columns);
+    await checkHeader(engine, entry, boundColumns, diagnostics);
+    await checkWinner(engine, entry, answer.columns, diagnostics);
+    if (!hasRepeats(boundColumns)) bound.push({ entry, boundColumns });
+  }
+  return bound;
+}
+
+export interface CheckedModel {
+  /** With its tests marked. */
+  readonly model: CompiledModel;
+  /** Tables that its tests look at besides itself. */
+  readonly related: readonly string[];
+}
+
+/** Binds and marks the tests of models once every table is known. */
+export async function checkAllTests(
+  models: readonly CompiledModel[],
+  context: Pick<RefreshContext, 'engine' | 'columns'> & {
+    /** Names of the macros there are. */
+    readonly macros: ReadonlySet<string>;
+    readonly makeTables: (names: Iterable<string>) => Promise<void>;
+    readonly diagnostics: Diagnostics;
+  },
+): Promise<CheckedModel[]> {
+  const { engine, columns, macros, makeTables, diagnostics } = context;
+  const sound: string[] = [];
+  const beyondRow = new Set<string>();
+  const named = new Map<string, readonly string[]>();
+  const expressions = models.flatMap((model) => expressionsOf(model));
+  let next = 0;
+  for await (const parsed of engine.parseAll(expressions)) {
+    const sql = expressions[next++];
+    if (sql === undefined) continue;
+    if (parsed.kind === 'query') {
+      sound.push(sql);
+      named.set(
+        sql,
+        readReferences(parsed.node).tables.flatMap(({ name }) => name ?? []),
+      );
+    }
+    if (parsed.kind === 'problem' || reachesBeyondRow(parsed.node, engine, macros)) beyondRow.add(sql);
+  }
+  await makeTables([...named.values()].flat());
+  const described = await engine.describeAll(sound);
+  const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
+  const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
+  for (const model of models) await checkTests(asked, { model }, model.boundColumns, columns, diagnostics);
+  return models.map((model) => ({
+    model: {
+      ...model,
+      tests: model.tests.map((test) =>
+        conditionsOf(model, test).some((sql) => beyondRow.has(sql)) ? { ...test, beyondRow: true as const } : test,
+      ),
+    },
+    related: [
+      ...new Set([
+        ...model.tests.flatMap((test) => (test.kind === 'relationships' ? [test.to] : [])),
+        ...expressionsOf(model).flatMap((sql) => named.get(sql) ?? []),
+      ]),
+    ].sort(),
+  }));
+}
+
+function hasRepeats(columns: readonly BoundColumn[]): boolean {
+  return new Set(columns.map(({ name }) => name.toLowerCase())).size < columns.length;
+}
+
+/** Whether a model's refresh rule is wanted, by name and fingerprint. */
+export type NeedsRule = (model: string, fingerprint: string) => boolean;
+
+/** `incremental: append` is a promise that is held against the rule, whoever wants it. */
+export function isRuleNeeded({ name, appends }: Model, fingerprint: string, needsRule: NeedsRule): boolean {
+  return appends || needsRule(name, fingerprint);
+}
+
+/** The rule of an incremental model for which none is wanted. */
+export const NOT_WANTED: RefreshRule = { kind: 'rebuild', why: 'it is computed whole' };
+
+/** A bound model with everything that later steps ask of it. */
+export async function compileModel(
+  entry: ParsedModel,
+  boundColumns: readonly BoundColumn[],
+  needsRule: NeedsRule,
+  context: RefreshContext,
+): Promise<CompiledModel> {
+  const { model, dependencies, calls } = entry;
+  const { columns, compiled, macros } = context;
+  const called = new Set(calls.flatMap((name) => [...(macros.reached.get(name) ?? [])]));
+  const viewOf = (name: string) => {
+    const upstream = compiled.get(name);
+    return upstream?.materialized === 'view' ? upstream : undefined;
+  };
+  const usesAsOf = called.has('as_of');
+  const calledMacros = new Map([...macros.bodies].filter(([name]) => called.has(name)));
+  const { query } = entry;
+  const { shape, uses } = shapeModel({
+    query,
+    macros: calledMacros,
+    upstream: dependencies.map((name) => {
+      const view = viewOf(name);
+      return { name, columns: columns.get(name) ?? [], ...(view && { view: view.shape }) };
+    }),
+    columns: boundColumns,
+    header: headerFacts(model),
+    context: createShapeContext(context.engine.aggregates, macros.bodies),
+  });
+  const fingerprint = fingerprintModel({
+    model,
+    query,
+    macros: calledMacros,
+    parameters: macros.macros.flatMap(({ name, file, parameters }) =>
+      called.has(name) && file !== BUILT_IN ? [[name, ...parameters]] : [],
+    ),
+    uses,
+    columns: boundColumns,
+  });
+  const inputs = [...new Set(dependencies.flatMap((name) => viewOf(name)?.inputs ?? [name]))].sort();
+  const refresh =
+    model.materialized !== 'incremental' || isRuleNeeded(model, fingerprint, needsRule)
+      ? await deriveRefreshRule(entry, boundColumns, context)
+      : NOT_WANTED;
+  return {
+    ...model,
+    dependencies,
+    inputs,
+    boundColumns,
+    fingerprint,
+    shape,
+    usesAsOf,
+    reachesAsOf: usesAsOf || dependencies.some((name) => viewOf(name)?.reachesAsOf === true),
+    refresh,
+  };
+}

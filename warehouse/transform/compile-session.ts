@@ -1,0 +1,151 @@
+import { createTableMaker } from './bind.ts';
+import { type CachedTest, digest } from './cache/compile-cache.ts';
+import { type Candidate, parseModels } from './compile-model.ts';
+import type { Diagnostics } from './diagnostics.ts';
+import { reach } from './graph.ts';
+import type { ModelFile, ProjectFile, ProjectFiles } from './load.ts';
+import type { CompiledModel, SqlTest } from './model.ts';
+import type { ParsedModel } from './parsed-model.ts';
+import { type LoadedMacros, loadMacros } from './read-macros.ts';
+import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
+import { compileSqlTests } from './sql-tests.ts';
+
+/** What one compile has found so far, and a DuckDB that is opened when something must be parsed or bound. */
+
+export interface Opened {
+  readonly engine: SqlEngine;
+  readonly macros: LoadedMacros;
+  /** Gives DuckDB tables to bind against, as far as their columns are known. */
+  readonly makeTables: (names: Iterable<string>) => Promise<void>;
+}
+
+export interface CompileSession {
+  /** Columns of every table bound so far. */
+  readonly columns: Map<string, readonly BoundColumn[]>;
+  readonly compiled: Map<string, CompiledModel>;
+  /** Models parsed by this compile. */
+  readonly byName: ReadonlyMap<string, ParsedModel>;
+  readonly candidateOf: ReadonlyMap<string, Candidate>;
+  readonly parsed: readonly ParsedModel[];
+  open(): Promise<Opened>;
+  parse(files: readonly ModelFile[]): Promise<void>;
+  /** A rule looks through views: those that were not parsed in this compile are. */
+  bringViews(entries: readonly ParsedModel[], fileOf: (name: string) => ModelFile | undefined): Promise<void>;
+  /** The tables that binding an entry, with the views it reads written out, may name. */
+  tablesBelow(entry: ParsedModel): readonly string[];
+  compileTests(known: ReadonlyMap<string, CachedTest>, facts: TestFacts): Promise<CachedTest[]>;
+  close(): Promise<void>;
+}
+
+interface TestFacts {
+  readonly faces: ReadonlyMap<string, string>;
+  readonly macroFiles: string;
+}
+
+export function createCompileSession(
+  files: ProjectFiles,
+  bronze: ReadonlyMap<string, readonly BoundColumn[]>,
+  /** Names of all tables, those that do not compile included. */
+  tables: ReadonlySet<string>,
+  diagnostics: Diagnostics,
+): CompileSession {
+  const columns = new Map(bronze);
+  const compiled = new Map<string, CompiledModel>();
+  const byName = new Map<string, ParsedModel>();
+  const candidateOf = new Map<string, Candidate>();
+  const parsed: ParsedModel[] = [];
+  let opened: Promise<Opened> | undefined;
+
+  const open = (): Promise<Opened> =>
+    (opened ??= openSqlEngine().then(async (engine) => {
+      try {
+        const macros = await loadMacros(engine, files.macros, diagnostics);
+        return { engine, macros, makeTables: createTableMaker(engine, columns) };
+      } catch (error) {
+        engine.close();
+        throw error;
+      }
+    }));
+
+  const parse = async (list: readonly ModelFile[]): Promise<void> => {
+    if (list.length === 0) return;
+    const { engine } = await open();
+    for (const candidate of await parseModels(engine, list, tables, diagnostics)) {
+      const { entry } = candidate;
+      parsed.push(entry);
+      byName.set(entry.model.name, entry);
+      candidateOf.set(entry.model.name, candidate);
+    }
+  };
+
+  /** The views that an entry reads, directly or through other views. */
+  const viewsBelow = (entry: ParsedModel): string[] => {
+    const isView = (name: string) => compiled.get(name)?.materialized === 'view';
+    const next = (name: string) => (compiled.get(name)?.dependencies ?? []).filter(isView);
+    const direct = entry.dependencies.filter(isView);
+    return [...new Set([...direct, ...reach(direct, next)])];
+  };
+
+  const compileFresh = async (fresh: readonly ProjectFile[]): Promise<SqlTest[]> => {
+    if (fresh.length === 0) return [];
+    const { engine, macros, makeTables } = await open();
+    return compileSqlTests(engine, fresh, { tables, macros: new Set(macros.bodies.keys()), makeTables }, diagnostics);
+  };
+
+  return {
+    columns,
+    compiled,
+    byName,
+    candidateOf,
+    parsed,
+    open,
+    parse,
+    bringViews: async (entries, fileOf) => {
+      const names = entries.flatMap((entry) => (entry.model.materialized === 'incremental' ? viewsBelow(entry) : []));
+      const absent = [...new Set(names)].filter((name) => !byName.has(name));
+      await parse(absent.flatMap((name) => fileOf(name) ?? []));
+    },
+    tablesBelow: (entry) => [
+      ...entry.dependencies,
+      ...(entry.model.materialized === 'incremental'
+        ? viewsBelow(entry).flatMap((name) => compiled.get(name)?.dependencies ?? [])
+        : []),
+    ],
+    compileTests: async (known, { faces, macroFiles }) => {
+      const keyOfTest = ({ dependencies }: SqlTest) =>
+        digest(JSON.stringify([dependencies.map((name) => [name, faces.get(name) ?? '']), macroFiles]));
+      const done = new Map<string, CachedTest>();
+      for (const file of files.tests) {
+        const entry = known.get(file.file);
+        const isSound =
+          entry !== undefined &&
+          entry.hash === hashOf(file) &&
+          entry.key === keyOfTest(entry.test) &&
+          entry.test.dependencies.every((name) => columns.has(name));
+        if (isSound) done.set(file.file, { ...entry, stamp: file.stamp ?? '' });
+      }
+      const fresh = files.tests.filter(({ file }) => !done.has(file));
+      const fileOf = new Map(fresh.map((file) => [file.file, file]));
+      for (const test of await compileFresh(fresh)) {
+        const { stamp = '', text } = fileOf.get(test.file) ?? { text: '' };
+        done.set(test.file, { file: test.file, hash: digest(text), stamp, key: keyOfTest(test), test });
+      }
+      return files.tests.flatMap(({ file }) => done.get(file) ?? []);
+    },
+    close: async () => {
+      const open = await opened?.catch(() => undefined);
+      open?.engine.close();
+    },
+  };
+}
+
+/** Of a file's text; known without reading it where its stamp is. */
+export function hashOf(file: ProjectFile): string {
+  const known = file.hash ?? hashes.get(file);
+  if (known !== undefined) return known;
+  const hash = digest(file.text);
+  hashes.set(file, hash);
+  return hash;
+}
+
+const hashes = new WeakMap<ProjectFile, string>();
