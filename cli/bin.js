@@ -3,15 +3,13 @@
 // with the project, so that `npx sluice` works wherever npm does.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major > 22 || (major === 22 && minor >= 18)) {
   process.on('warning', () => undefined);
-  // Stripped and compiled code is kept between runs in the system's folder for temporary files.
-  enableCompileCache();
+  await import('./quick-start.js');
   const { runCli } = await import('./main.ts');
   process.exitCode = await runCli(process.argv.slice(2));
 } else {

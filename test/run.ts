@@ -97,7 +97,7 @@ async function runFiles(
       env: {
         ...process.env,
         SLUICE_TEST_POSTGRES_URL: postgres.url,
-        NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
+        NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${new URL('../cli/quick-start.js', import.meta.url).href}`,
       },
     },
   );

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -51,4 +54,38 @@ test('help of a command by either way is the same', async () => {
   const [one, other] = await Promise.all([runCli(['help', 'build']), runCli(['build', '--help'])]);
   assert.match(one.stdout, /--full-refresh/);
   assert.equal(one.stdout, other.stdout);
+});
+
+test('code kept from an earlier start is used as long as it is of the same file, and a start that can keep nothing works', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'sluice-start-'));
+  const start = async (cache: string) => {
+    const result = await runCli(['--version'], { env: { NODE_OPTIONS: undefined, XDG_CACHE_HOME: cache } });
+    assert.deepEqual([result.code, result.stderr], [0, '']);
+    return result.stdout;
+  };
+  try {
+    const folder = join(home, 'sluice', 'code');
+    const usual = await start(home);
+    const names = (await readdir(folder)).filter((name) => name !== 'compiled');
+    assert.ok(names.length >= 3, `${names.length} files kept`);
+    const kept = new Map<string, string>();
+    for (const name of names) kept.set(name, await readFile(join(folder, name), 'utf8'));
+
+    const [version] = [...kept].find(([, text]) => text.includes('VERSION')) ?? assert.fail('infra/version.ts is kept');
+    const text = kept.get(version) ?? '';
+    const planted = text.replace(/^/, "process.stdout.write('from the kept file ');");
+    await writeFile(join(folder, version), planted);
+    assert.equal(await start(home), `from the kept file ${usual}`, 'the same file: what is kept is what runs');
+    await writeFile(join(folder, version), planted.slice(0, -1));
+    assert.equal(await start(home), usual, 'cut short, as a full disk leaves it: made again');
+    assert.equal(await readFile(join(folder, version), 'utf8'), text);
+
+    const blocked = join(home, 'a-file');
+    await writeFile(blocked, '');
+    assert.equal(await start(blocked), usual);
+    await mkdir(join(home, 'other', 'sluice', 'code', version), { recursive: true });
+    assert.equal(await start(join(home, 'other')), usual, 'one file that cannot be written');
+  } finally {
+    await rm(home, { recursive: true });
+  }
 });

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { format } from 'sql-formatter';
 import { withoutLocations } from '../ast.ts';
 import { createDiagnostics } from '../diagnostics.ts';
 import { cutFile } from '../header.ts';
@@ -24,16 +23,22 @@ export async function formatModel(
   if (cut === undefined) return { kind: 'left', why: diagnostics.list[0]?.message ?? 'it has no header' };
   const bodyStart = text.indexOf('*/', cut.headerStart) + 2;
   const body = text.slice(bodyStart);
-  const written = formatBody(body, calls);
+  // Loaded when it is needed: it is an eighth of a start's work.
+  const { format } = await import('sql-formatter');
+  const written = formatBody(format, body, calls);
   if (written instanceof Error) return { kind: 'left', why: `the formatter does not know it: ${firstLine(written)}` };
-  const again = formatBody(written, calls);
+  const again = formatBody(format, written, calls);
   if (again !== written) return { kind: 'left', why: 'its layout does not settle' };
   const why = await differenceOf(engine, body, written);
   if (why !== undefined) return { kind: 'left', why };
   return { kind: 'formatted', text: `/*\n${tidyHeader(cut.header)}\n*/\n${written}\n` };
 }
 
-function formatBody(body: string, calls: ReadonlySet<string>): string | Error {
+function formatBody(
+  format: typeof import('sql-formatter').format,
+  body: string,
+  calls: ReadonlySet<string>,
+): string | Error {
   try {
     const laidOut = format(body.trim(), {
       language: 'duckdb',

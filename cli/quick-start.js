@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { enableCompileCache, registerHooks, stripTypeScriptTypes } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
+
+// Imported for its effect: what Node makes of a module is kept from one start to the next. Compiled code by Node's own cache; TypeScript
+// without its types by a hook, for Node 22 strips every file again at every start, which is half of a start's work. Both lie in the user's own
+// folder, not in the system's folder for temporary files, where another user could put code for us to run.
+const own = new URL('..', import.meta.url).href;
+const dir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'sluice', 'code');
+try {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  enableCompileCache(join(dir, 'compiled'));
+  keepStripped();
+} catch {
+  // Nowhere to keep it: the start only takes longer.
+}
+
+function keepStripped() {
+  registerHooks({
+    load(url, context, nextLoad) {
+      const isOwn = url.startsWith(own) && url.endsWith('.ts') && !url.includes('/node_modules/');
+      const source = isOwn ? strippedText(url) : undefined;
+      return source === undefined ? nextLoad(url, context) : { format: 'module', source, shortCircuit: true };
+    },
+  });
+}
+
+/**
+ * The file without its types; undefined where Node shall do it and tell what is wrong.
+ * @param {string} url
+ */
+function strippedText(url) {
+  try {
+    const text = readFileSync(new URL(url), 'utf8');
+    const kept = join(dir, createHash('sha256').update(url).digest('hex').slice(0, 32));
+    // At the end, where it moves no line.
+    const mark = `\n//${createHash('sha256').update(process.version).update(text).digest('hex')}`;
+    const found = readOrNothing(kept);
+    if (found?.endsWith(mark) === true) return found;
+    const stripped = `${strip(text)}${mark}`;
+    const draft = `${kept}.${process.pid}.${threadId}`;
+    writeFileSync(draft, stripped, { mode: 0o600 });
+    renameSync(draft, kept);
+    return stripped;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {string} path */
+function readOrNothing(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Without the warning that the function is experimental: running TypeScript as it is uses the same one.
+ * @param {string} text
+ */
+function strip(text) {
+  const { emitWarning } = process;
+  process.emitWarning = () => undefined;
+  try {
+    return stripTypeScriptTypes(text);
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
