@@ -80,6 +80,19 @@ export const BACKFILL = {
 /** Waits between looks at a child that another run holds under the same id. */
 export const CHILD_BUSY_WAIT = { initialMs: 1_000, maximumMs: 30_000 } as const;
 
+/** One build at a time per warehouse; those that come meanwhile wait, and then take everything that came. */
+export const TURNS = {
+  /** Waits between looks at the build that is under way. */
+  initialMs: 500,
+  maximumMs: 10_000,
+  /** How often a build says that it lives. */
+  signEveryMs: 10_000,
+  /** One that said nothing for so long is taken for dead. */
+  givenUpAfterMs: 60_000,
+  /** A build whose run did not come back for its next step for so long says no more that it lives. */
+  idleMs: 10 * MINUTE,
+} as const;
+
 export const WORKER = {
   /** A cached workflow costs about 0.2 MB. */
   maxCachedWorkflows: 100,

@@ -7,7 +7,7 @@ import { SluiceError } from '../warehouse/core/errors.ts';
 import type { Log } from '../warehouse/core/log.ts';
 import { ignoreProgress, type OnProgress } from '../warehouse/core/progress.ts';
 import { type Release, WAREHOUSE_FILES } from '../warehouse/core/release.ts';
-import type { Releases } from '../warehouse/release/index.ts';
+import type { Releases, Turn, TurnRequest } from '../warehouse/release/index.ts';
 import {
   assertTestsPassed,
   type Build,
@@ -16,7 +16,7 @@ import {
   openBuild,
   planBuild,
 } from '../warehouse/transform/index.ts';
-import type { EltActivities, StandingRelease } from './contract.ts';
+import type { EltActivities, OpenBuildRequest, StandingRelease } from './contract.ts';
 
 export interface BuildDependencies {
   readonly bronze: Bronze;
@@ -36,6 +36,13 @@ export interface BuildDependencies {
   readonly signal: AbortSignal;
   /** Builds that are open on this host, by id. */
   readonly builds: Map<string, OpenBuild>;
+  readonly turns: TurnManner;
+}
+
+/** How builds of this process wait for each other and for those of other processes. */
+export interface TurnManner extends Pick<TurnRequest, 'holder' | 'isGone' | 'signEveryMs'> {
+  /** A build without a step for so many milliseconds is not alive. */
+  readonly idleMs: number;
 }
 
 export interface OpenBuild {
@@ -48,24 +55,32 @@ export interface OpenBuild {
   readonly privateName: string | undefined;
   /** Sizes of files that the release before has already, by sha256. */
   readonly known: ReadonlyMap<string, number>;
+  /** Private builds need none. */
+  readonly turn: Turn | undefined;
 }
 
 /** A build outlives the step that opened it: its signal and progress are those of whichever step is under way. */
 interface Relay {
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
+  /** Milliseconds since the last step ended; 0 while one is under way. */
+  idleMs(): number;
   during<Result>(step: Pick<BuildDependencies, 'signal' | 'onProgress'>, work: () => Promise<Result>): Promise<Result>;
 }
 
 function createRelay(): Relay {
   const controller = new AbortController();
   let report = ignoreProgress;
+  let underWay = 0;
+  let lastEnd = performance.now();
   return {
     signal: controller.signal,
     onProgress: (event) => report(event),
+    idleMs: () => (underWay > 0 ? 0 : performance.now() - lastEnd),
     during: async ({ signal, onProgress }, work) => {
       const abort = (): void => controller.abort(signal.reason);
       report = onProgress;
+      underWay += 1;
       if (signal.aborted) abort();
       signal.addEventListener('abort', abort, { once: true });
       try {
@@ -73,6 +88,8 @@ function createRelay(): Relay {
       } finally {
         signal.removeEventListener('abort', abort);
         report = ignoreProgress;
+        underWay -= 1;
+        lastEnd = performance.now();
       }
     },
   };
@@ -84,63 +101,108 @@ type BuildActivities = Omit<EltActivities, 'extract'>;
 export function createBuildActivities(dependencies: BuildDependencies): BuildActivities {
   const { bronze, releases, builds, log, onProgress, limits } = dependencies;
 
-  return {
-    async openBuild(request) {
-      const snapshot = await bronze.snapshot(dependencies.sources);
-      const previous = await releases.current();
-      const project = await dependencies.compile(snapshot, previous);
-      const plan = planBuild({
+  async function prepare(request: OpenBuildRequest) {
+    const snapshot = await bronze.snapshot(dependencies.sources);
+    const previous = await releases.current();
+    const project = await dependencies.compile(snapshot, previous);
+    const plan = planBuild({
+      project,
+      previous,
+      bronze: snapshot,
+      asOf: request.asOf,
+      ...(request.select && { select: request.select }),
+      ...(request.exclude && { exclude: request.exclude }),
+      ...(request.fullRefresh && { fullRefresh: true }),
+      ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
+    });
+    if (request.planId !== undefined && request.planId !== plan.id) throw planStale(request.planId, plan.id);
+    // To test all that stands is a build too: what it finds belongs to a release.
+    return { snapshot, previous, project, plan, needed: plan.needed || request.fullTests === true };
+  }
+  type Prepared = Awaited<ReturnType<typeof prepare>>;
+
+  async function takeTurn({ waitingFor }: OpenBuildRequest, relay: Relay) {
+    const { idleMs, ...manner } = dependencies.turns;
+    const answer = await releases.turns.take({
+      ...manner,
+      isAlive: () => relay.idleMs() < idleMs,
+      now: () => systemClock.now(),
+      ...(waitingFor?.isDead === true && { givenUp: waitingFor.sign }),
+    });
+    const event = { stage: 'publish', item: 'turn' } as const;
+    if ('taken' in answer) {
+      const { holder, since } = answer.taken;
+      onProgress({ ...event, state: 'running', note: `waiting for the build of ${holder}, under way since ${since}` });
+    } else if (waitingFor !== undefined) {
+      onProgress({ ...event, state: 'finished', note: 'the build before is over' });
+    }
+    return answer;
+  }
+
+  async function open(
+    request: OpenBuildRequest,
+    { snapshot, previous, project, plan }: Prepared,
+    place: Pick<OpenBuild, 'dir' | 'relay' | 'turn'> & { readonly buildId: string },
+  ): Promise<OpenBuild> {
+    const { dir, relay, turn } = place;
+    await mkdir(dir, { recursive: true });
+    const paths = await releases.checkout(previous, dir);
+    const build = await relay.during(dependencies, () =>
+      openBuild({
         project,
+        paths,
         previous,
         bronze: snapshot,
         asOf: request.asOf,
-        ...(request.select && { select: request.select }),
-        ...(request.exclude && { exclude: request.exclude }),
+        workDir: dir,
+        selected: plan.selected,
         ...(request.fullRefresh && { fullRefresh: true }),
+        ...(request.fullTests && { fullTests: true }),
+        failuresDir: join(dependencies.failuresDir, nameFailures(place.buildId)),
         ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
-      });
-      if (request.planId !== undefined && request.planId !== plan.id) throw planStale(request.planId, plan.id);
+        limits,
+        log,
+        onProgress: relay.onProgress,
+        signal: relay.signal,
+      }),
+    );
+    const known = new Map(
+      WAREHOUSE_FILES.flatMap((file) =>
+        previous === undefined ? [] : [[previous.files[file].sha256, previous.files[file].bytes] as const],
+      ),
+    );
+    return { build, relay, base: previous?.number ?? 0, paths, dir, known, turn, privateName: request.privateName };
+  }
+
+  return {
+    async openBuild(request) {
       const buildId = randomUUID();
-      const standing = previous && { standing: describeRelease(previous) };
-      // To test all that stands is a build too: what it finds belongs to a release.
-      if (!plan.needed && request.fullTests !== true)
-        return { buildId, needed: false, toRun: 0, total: plan.steps.length, ...standing };
+      const relay = createRelay();
+      const seen = await prepare(request);
+      const answer = ({ plan, previous }: Prepared) => ({
+        buildId,
+        total: plan.steps.length,
+        ...(previous && { standing: describeRelease(previous) }),
+      });
+      if (!seen.needed) return { ...answer(seen), needed: false, toRun: 0 };
+      const taken = request.privateName === undefined ? await takeTurn(request, relay) : { turn: undefined };
+      if ('taken' in taken) return { ...answer(seen), needed: false, toRun: 0, busy: taken.taken };
+      const { turn } = taken;
       const dir = join(dependencies.workDir, `build-${buildId}`);
-      await mkdir(dir, { recursive: true });
       try {
-        const paths = await releases.checkout(previous, dir);
-        const relay = createRelay();
-        const build = await relay.during(dependencies, () =>
-          openBuild({
-            project,
-            paths,
-            previous,
-            bronze: snapshot,
-            asOf: request.asOf,
-            workDir: dir,
-            selected: plan.selected,
-            ...(request.fullRefresh && { fullRefresh: true }),
-            ...(request.fullTests && { fullTests: true }),
-            failuresDir: join(dependencies.failuresDir, nameFailures(buildId)),
-            ...(request.dropHistory && { dropHistory: new Set(request.dropHistory) }),
-            limits,
-            log,
-            onProgress: relay.onProgress,
-            signal: relay.signal,
-          }),
-        );
-        const known = new Map(
-          WAREHOUSE_FILES.flatMap((file) =>
-            previous === undefined ? [] : [[previous.files[file].sha256, previous.files[file].bytes] as const],
-          ),
-        );
-        const { privateName } = request;
-        builds.set(buildId, { build, relay, base: previous?.number ?? 0, paths, dir, known, privateName });
+        const isOld = turn !== undefined && (await releases.current())?.number !== seen.previous?.number;
+        const prepared = isOld ? await prepare(request) : seen;
+        if (!prepared.needed) {
+          await turn?.end();
+          return { ...answer(prepared), needed: false, toRun: 0 };
+        }
+        builds.set(buildId, await open(request, prepared, { buildId, dir, relay, turn }));
+        return { ...answer(prepared), needed: true, toRun: prepared.plan.toRun };
       } catch (error) {
         await rm(dir, { recursive: true, force: true });
+        await turn?.end();
         throw error;
       }
-      return { buildId, needed: true, toRun: plan.toRun, total: plan.steps.length, ...standing };
     },
 
     async runModels({ buildId, layer }) {
@@ -161,12 +223,15 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       onProgress({ stage: 'publish', item: 'release', state: 'started' });
       const content = await open.relay.during(dependencies, () => open.build.finish());
       const draft = { base: open.base, paths: open.paths, content };
-      const { privateName } = open;
+      const { privateName, turn } = open;
+      // The pointer would decide as well; it would decide after the upload.
+      if (turn !== undefined && !(await turn.isLast())) throw turnLost();
       const release =
         privateName === undefined
           ? await releases.publish(draft)
           : { ...(await releases.privates.keep(privateName, draft)), number: open.base + 1 };
       builds.delete(buildId);
+      await turn?.end();
       await rm(open.dir, { recursive: true, force: true });
       const files = WAREHOUSE_FILES.map((file) => release.files[file]);
       const newBytes = files.reduce((sum, file) => sum + (open.known.has(file.sha256) ? 0 : file.bytes), 0);
@@ -189,6 +254,7 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
       try {
         await open.build.abort();
       } finally {
+        await open.turn?.end();
         await rm(open.dir, { recursive: true, force: true });
       }
     },
@@ -203,6 +269,13 @@ function planStale(planned: string, now: string): SluiceError {
       remedy: 'Nothing was built. sluice plan shows what a build would do now.',
     },
   );
+}
+
+function turnLost(): SluiceError {
+  return new SluiceError('RELEASE_CONFLICT', 'This build gave no sign of life for so long that another one began.', {
+    remedy: 'Run the build again: it starts from the newest release.',
+    retryable: true,
+  });
 }
 
 /** Begins with the time, so that folders are in order: 20261121T081500Z-1a2b3c4d. */

@@ -40,6 +40,8 @@ export interface OpenBuildRequest {
   readonly fullTests?: boolean;
   /** Snapshots whose history may go. */
   readonly dropHistory?: readonly string[];
+  /** Sign of life of the build that this one waits for; `isDead` when it has stood so long that nobody can be at work. */
+  readonly waitingFor?: { readonly sign: string; readonly isDead: boolean };
 }
 
 export interface BuildHandle {
@@ -51,6 +53,8 @@ export interface BuildHandle {
   readonly total: number;
   /** The release that stood when the build was opened; absent before the first one, and in histories of older runs. */
   readonly standing?: StandingRelease;
+  /** Another build is under way: nothing was opened, ask again later. */
+  readonly busy?: { readonly sign: string; readonly holder: string; readonly since: string };
 }
 
 export type StandingRelease = Pick<ReleaseReport, 'number' | 'version' | 'asOf' | 'bytes'>;

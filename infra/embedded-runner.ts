@@ -26,6 +26,9 @@ export async function runEmbedded(input: EltInput, options: EmbeddedOptions): Pr
     {
       activities,
       log: (message, facts) => options.log.info(facts ?? {}, message),
+      wait: async (ms) => {
+        await delay(ms, undefined, { signal }).catch(() => undefined);
+      },
       cleanup: async (work) => {
         scope.signal = new AbortController().signal;
         try {

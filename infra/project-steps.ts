@@ -3,6 +3,7 @@ import { createBackfillActivity } from '../activities/backfill.ts';
 import { createBuildActivities, type OpenBuild } from '../activities/build.ts';
 import type { EltActivities, ServerActivities } from '../activities/contract.ts';
 import { createExtractActivity } from '../activities/extract.ts';
+import { TURNS } from '../temporal.config.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
 import { compileProject } from '../warehouse/transform/index.ts';
@@ -10,6 +11,7 @@ import { loadProjectFiles } from './compile-project.ts';
 import { createEventSender } from './openlineage/sender.ts';
 import { type CompiledBuild, createStepWatch } from './openlineage/watch-steps.ts';
 import type { Project } from './project.ts';
+import { isRunning, THIS_PROCESS } from './this-process.ts';
 import { SLUICE_VERSION } from './version.ts';
 
 /** What one attempt of a step brings along. */
@@ -97,6 +99,12 @@ export async function openProjectSteps(
         onProgress: scope.onProgress,
         signal: scope.signal,
         builds,
+        turns: {
+          holder: THIS_PROCESS,
+          isGone: (name) => isRunning(name, (each) => each === THIS_PROCESS) === false,
+          signEveryMs: TURNS.signEveryMs,
+          idleMs: TURNS.idleMs,
+        },
       }),
     };
   }

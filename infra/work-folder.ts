@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { mapSystemError, messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import type { Config } from './config.ts';
+import { isRunning, nameProcess } from './this-process.ts';
 
 /** A folder of one process for clones, spools and spills: <cache>/work/<host>-<pid>-<random>. What a killed process left goes with the next one. */
 export interface WorkFolder {
@@ -14,15 +13,14 @@ export interface WorkFolder {
 const HOUR_MS = 3_600_000;
 /** A process of another machine or container cannot be looked for: its folder goes when nothing was added to it for so long. */
 const STRANGER_LIFETIME_MS = 7 * 24 * HOUR_MS;
-const NAME = /^(?<host>.+)-(?<pid>\d+)-[0-9a-f]{8}$/;
 
-/** Folders of this very process: in a container that starts again its number is the same as that of the one that was killed. */
+/** Folders of this very process. */
 const own = new Set<string>();
 
 /** Makes the folder and removes those of processes that are gone. Throws DISK_FULL, LAKE_UNREACHABLE. */
 export async function openWorkFolder(config: Pick<Config, 'cacheDir'>): Promise<WorkFolder> {
   const parent = join(config.cacheDir, 'work');
-  const name = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const name = nameProcess();
   const dir = join(parent, name);
   own.add(name);
   try {
@@ -46,23 +44,15 @@ export async function listAbandonedWork(config: Pick<Config, 'cacheDir'>): Promi
   const parent = join(config.cacheDir, 'work');
   const found: string[] = [];
   for (const name of await readdir(parent).catch(() => []))
-    if (!own.has(name) && (await isAbandoned(parent, name))) found.push(join(parent, name));
+    if (await isAbandoned(parent, name)) found.push(join(parent, name));
   return found;
 }
 
 async function isAbandoned(parent: string, name: string): Promise<boolean> {
-  const { host, pid } = NAME.exec(name)?.groups ?? {};
-  if (host === hostname()) return Number(pid) === process.pid || !isAlive(Number(pid));
+  const running = isRunning(name, (each) => own.has(each));
+  if (running !== undefined) return !running;
   const found = await stat(join(parent, name)).catch(() => undefined);
   return found !== undefined && Date.now() - found.mtimeMs > STRANGER_LIFETIME_MS;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
 
 function mapCacheError(error: unknown, parent: string): unknown {

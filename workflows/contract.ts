@@ -4,6 +4,8 @@ import type { EltActivities, ExtractReport, ModelReport, ReleaseReport } from '.
 export interface PipelineRuntime {
   readonly activities: EltActivities;
   readonly log: (message: string, facts?: Readonly<Record<string, unknown>>) => void;
+  /** Resolves after so many milliseconds; throws when the pipeline is cancelled. */
+  wait(ms: number): Promise<void>;
   /** Runs even while the pipeline is being cancelled. */
   cleanup(work: () => Promise<void>): Promise<void>;
   /** The error code of a failed activity, whichever way the binding carries it. */

@@ -1,4 +1,5 @@
 import type { BuildHandle, ModelReport, ReleaseReport } from '../activities/contract.ts';
+import { TURNS } from '../temporal.config.ts';
 import type { EltInput, EltResult, PipelineRuntime } from './contract.ts';
 
 /**
@@ -6,6 +7,7 @@ import type { EltInput, EltResult, PipelineRuntime } from './contract.ts';
  * share it.
  *
  *   extract ── openBuild ─┬─ nothing to run ──────────────────────────────────── done
+ *                         ├─ another build is under way: wait, ask again
  *                         └─ silver ── tests ── gold ── tests ── publish ─────── done
  *                              └─ any failure: abortBuild, the last release stands
  *                                               publish lost the race, or the host with the clones died:
@@ -59,7 +61,7 @@ function findPublished({ standing }: BuildHandle, { base, finished }: Seen): Bui
 
 async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey: string, seen: Seen): Promise<Built> {
   const { activities } = runtime;
-  const build = await activities.openBuild({
+  const build = await openInTurn(runtime, {
     runKey,
     asOf: input.asOf,
     ...(input.select && { select: input.select }),
@@ -89,6 +91,25 @@ async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey
     return { models, tests, release };
   } finally {
     if (!published) await abandon(runtime, build.buildId);
+  }
+}
+
+/** Opens the build as soon as no other one is under way. */
+async function openInTurn(
+  { activities, log, wait }: PipelineRuntime,
+  request: Parameters<PipelineRuntime['activities']['openBuild']>[0],
+): Promise<BuildHandle> {
+  let waitingFor: { readonly sign: string; readonly isDead: boolean } | undefined;
+  let silentMs = 0;
+  for (let waitMs: number = TURNS.initialMs; ; waitMs = Math.min(waitMs * 2, TURNS.maximumMs)) {
+    const build = await activities.openBuild({ ...request, ...(waitingFor && { waitingFor }) });
+    const { busy } = build;
+    if (busy === undefined) return build;
+    if (busy.sign !== waitingFor?.sign) silentMs = 0;
+    if (waitingFor === undefined) log('another build is under way; waiting for it', { ...busy });
+    await wait(waitMs);
+    silentMs += waitMs;
+    waitingFor = { sign: busy.sign, isDead: silentMs >= TURNS.givenUpAfterMs };
   }
 }
 

@@ -64,6 +64,10 @@ export function createTemporalRuntime(run: RunFacts, sources: readonly string[],
         summary: `clone the current release and plan the build, as of ${request.asOf}`,
       });
       if (build.needed) hosts.set(build.buildId, queue);
+      if (build.busy !== undefined) {
+        state.leave(`wait for the build of ${build.busy.holder}`);
+        return build;
+      }
       state.leave(
         build.needed
           ? `plan: ${build.toRun} of ${formatCounted(build.total, 'model')} to run`
@@ -116,6 +120,7 @@ export function createTemporalRuntime(run: RunFacts, sources: readonly string[],
   return {
     activities,
     log: (message, facts) => log.info(message, { ...facts }),
+    wait: (ms) => sleep(ms),
     cleanup: (work) => CancellationScope.nonCancellable(work),
     codeOf,
   };

@@ -113,6 +113,21 @@ test('two runs at once end right: each succeeds or says that the other was first
   await assertRight();
 });
 
+test('two builds at once: the second waits for the first and finds its work done', async () => {
+  await change();
+  await succeeds(['extract']);
+  const before = await project.state();
+  const ended = await Promise.all([1, 2].map(() => project.sluice(['build', ...AS_OF, '--json'])));
+  assert.deepEqual(
+    ended.map(({ code }) => code),
+    [0, 0],
+    ended.map(({ stdout }) => stdout).join(''),
+  );
+  const published = ended.map((result) => parseJson(result)['release']).filter((release) => release !== undefined);
+  assert.equal(published.length, 1);
+  assert.equal((await project.state()).releases.length, before.releases.length + 1);
+});
+
 /** Resolves when a session of Sluice waits for a lock in the project's database. */
 async function waitForBlocked(): Promise<void> {
   const watcher = new pg.Client({ connectionString: project.database.url });

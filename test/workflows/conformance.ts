@@ -63,6 +63,20 @@ export function testConformance(name: string, run: Binding): void {
     });
   };
 
+  named('while another build is under way the run asks again, and builds when its turn has come', async () => {
+    const busy = { sign: 'a sign', holder: 'there-7-00000000', since: '2026-06-30T12:00:00Z' };
+    const script = createScript({
+      openBuild: ({ nth }) => (nth < 3 ? { ...RESULTS.openBuild(nth), needed: false, busy } : RESULTS.openBuild(nth)),
+    });
+    const result = await start(script);
+    assert.deepEqual(script.names(), ['extract', 'openBuild', 'openBuild', ...WHOLE.slice(1)]);
+    assert.deepEqual(
+      script.requests('openBuild').map(({ waitingFor }) => waitingFor),
+      [undefined, { sign: 'a sign', isDead: false }, { sign: 'a sign', isDead: false }],
+    );
+    assert.equal(result.release?.number, 1);
+  });
+
   named('calls every step once, in order, with the run’s key, date and build', async () => {
     const script = createScript();
     await start(script);

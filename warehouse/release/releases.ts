@@ -17,6 +17,7 @@ import {
   versionKey,
 } from './manifest.ts';
 import { createPrivateReleases, type PrivateReleases } from './private-releases.ts';
+import { openTurns, type Turns } from './turns.ts';
 import { cloneFiles, createFileCache, describeFiles, type StoredFiles, uploadFiles } from './warehouse-files.ts';
 
 /**
@@ -51,6 +52,8 @@ export interface Releases {
   fetch(release: Pick<Release, 'files'>): Promise<WarehousePaths>;
   /** Releases that no reader looks at, by name. */
   readonly privates: PrivateReleases;
+  /** One build at a time. */
+  readonly turns: Turns;
 }
 
 export interface ReleasesOptions {
@@ -160,6 +163,7 @@ export function openReleases({ store, cacheDir, log, clock }: ReleasesOptions): 
   return {
     current,
     privates,
+    turns: openTurns(store, log),
 
     async get(id) {
       if (typeof id === 'number') return readRelease(await readPointer(id));
