@@ -9,7 +9,7 @@ import { threadId } from 'node:worker_threads';
 // without its types by a hook, for Node 22 strips every file again at every start, which is half of a start's work. Both lie in the user's own
 // folder, not in the system's folder for temporary files, where another user could put code for us to run.
 const own = new URL('..', import.meta.url).href;
-const dir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'sluice', 'code');
+const dir = join(homedir(), '.cache', 'sluice', 'code');
 try {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   enableCompileCache(join(dir, 'compiled'));
@@ -64,11 +64,12 @@ function readOrNothing(path) {
  * @param {string} text
  */
 function strip(text) {
-  const { emitWarning } = process;
+  const own = Object.getOwnPropertyDescriptor(process, 'emitWarning');
   process.emitWarning = () => undefined;
   try {
     return stripTypeScriptTypes(text);
   } finally {
-    process.emitWarning = emitWarning;
+    if (own === undefined) Reflect.deleteProperty(process, 'emitWarning');
+    else Object.defineProperty(process, 'emitWarning', own);
   }
 }

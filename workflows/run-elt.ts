@@ -96,18 +96,18 @@ async function buildAndPublish(runtime: PipelineRuntime, input: EltInput, runKey
 
 /** Opens the build as soon as no other one is under way. */
 async function openInTurn(
-  { activities, log, wait }: PipelineRuntime,
+  runtime: PipelineRuntime,
   request: Parameters<PipelineRuntime['activities']['openBuild']>[0],
 ): Promise<BuildHandle> {
   let waitingFor: { readonly sign: string; readonly isDead: boolean } | undefined;
   let silentMs = 0;
   for (let waitMs: number = TURNS.initialMs; ; waitMs = Math.min(waitMs * 2, TURNS.maximumMs)) {
-    const build = await activities.openBuild({ ...request, ...(waitingFor && { waitingFor }) });
+    const build = await runtime.activities.openBuild({ ...request, ...(waitingFor && { waitingFor }) });
     const { busy } = build;
     if (busy === undefined) return build;
     if (busy.sign !== waitingFor?.sign) silentMs = 0;
-    if (waitingFor === undefined) log('another build is under way; waiting for it', { ...busy });
-    await wait(waitMs);
+    if (waitingFor === undefined) runtime.log('another build is under way; waiting for it', { ...busy });
+    await runtime.wait(waitMs);
     silentMs += waitMs;
     waitingFor = { sign: busy.sign, isDead: silentMs >= TURNS.givenUpAfterMs };
   }

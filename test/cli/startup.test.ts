@@ -59,12 +59,12 @@ test('help of a command by either way is the same', async () => {
 test('code kept from an earlier start is used as long as it is of the same file, and a start that can keep nothing works', async () => {
   const home = await mkdtemp(join(tmpdir(), 'sluice-start-'));
   const start = async (cache: string) => {
-    const result = await runCli(['--version'], { env: { NODE_OPTIONS: undefined, XDG_CACHE_HOME: cache } });
+    const result = await runCli(['--version'], { env: { NODE_OPTIONS: undefined, HOME: cache } });
     assert.deepEqual([result.code, result.stderr], [0, '']);
     return result.stdout;
   };
   try {
-    const folder = join(home, 'sluice', 'code');
+    const folder = join(home, '.cache', 'sluice', 'code');
     const usual = await start(home);
     const names = (await readdir(folder)).filter((name) => name !== 'compiled');
     assert.ok(names.length >= 3, `${names.length} files kept`);
@@ -83,7 +83,7 @@ test('code kept from an earlier start is used as long as it is of the same file,
     const blocked = join(home, 'a-file');
     await writeFile(blocked, '');
     assert.equal(await start(blocked), usual);
-    await mkdir(join(home, 'other', 'sluice', 'code', version), { recursive: true });
+    await mkdir(join(home, 'other', '.cache', 'sluice', 'code', version), { recursive: true });
     assert.equal(await start(join(home, 'other')), usual, 'one file that cannot be written');
   } finally {
     await rm(home, { recursive: true });

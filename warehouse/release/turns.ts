@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isSluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { ObjectStore } from '../core/object-store.ts';
@@ -15,6 +16,8 @@ import type { ObjectStore } from '../core/object-store.ts';
 const PREFIX = 'warehouse/_turns/';
 const END = 'end';
 const KEY = /^warehouse\/_turns\/(?<number>\d{20})-(?:\d{10}|end)$/;
+
+const HOLDER = z.object({ holder: z.string(), since: z.string() });
 
 /** A turn that this process has. */
 export interface Turn {
@@ -75,7 +78,7 @@ export function openTurns(store: ObjectStore, log: Log): Turns {
     const unknown = { holder: 'an unknown process', since: 'an unknown time' };
     try {
       const parsed: unknown = JSON.parse(Buffer.from(await store.get(keyOf(number, markOf(0)))).toString());
-      return { ...unknown, ...(parsed as Partial<TurnTaken> | null) };
+      return HOLDER.safeParse(parsed).data ?? unknown;
     } catch (error) {
       // Gone: the next one took its turn and cleared it away, which the next look shows.
       if (error instanceof SyntaxError || isSluiceError(error, 'OBJECT_NOT_FOUND')) return unknown;

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { FormatOptionsWithLanguage } from 'sql-formatter';
 import { withoutLocations } from '../ast.ts';
 import { createDiagnostics } from '../diagnostics.ts';
 import { cutFile } from '../header.ts';
@@ -34,11 +35,9 @@ export async function formatModel(
   return { kind: 'formatted', text: `/*\n${tidyHeader(cut.header)}\n*/\n${written}\n` };
 }
 
-function formatBody(
-  format: typeof import('sql-formatter').format,
-  body: string,
-  calls: ReadonlySet<string>,
-): string | Error {
+type Format = (sql: string, options: FormatOptionsWithLanguage) => string;
+
+function formatBody(format: Format, body: string, calls: ReadonlySet<string>): string | Error {
   try {
     const laidOut = format(body.trim(), {
       language: 'duckdb',
