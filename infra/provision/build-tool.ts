@@ -6,6 +6,9 @@ import { createInterface } from 'node:readline';
 import type { Host } from '../config.ts';
 import type { ToolPin } from './tool-pins.ts';
 
+/** Without what a debugger needs, and with a compiler that collects its garbage less often, a build takes four fifths of the work. */
+const QUICKLY = ['-gcflags=all=-dwarf=false'];
+
 /** Builds the pinned version from source by `go install` into `dir`, at low priority; gives the program. Throws a plain reason. */
 export async function buildTool(
   pin: ToolPin,
@@ -13,9 +16,10 @@ export async function buildTool(
   { host, onProgress }: { readonly host: Host; readonly onProgress: (note: string) => void },
 ): Promise<string> {
   const begin = Date.now();
-  const child = spawn('go', ['install', '-v', '-buildvcs=false', `-ldflags=${pin.build.ldflags}`, pin.build.module], {
+  const flags = ['-v', '-buildvcs=false', ...QUICKLY, `-ldflags=${pin.build.ldflags}`];
+  const child = spawn('go', ['install', ...flags, pin.build.module], {
     cwd: dir,
-    env: host.environment({ GOBIN: dir }),
+    env: host.environment({ GOBIN: dir, GOGC: '400' }),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const started = new Promise<void>((resolve, reject) => {
