@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Bronze, openBronze } from '../../warehouse/bronze/index.ts';
 import { currentRowsSql, logRowsSql } from '../../warehouse/core/bronze-sql.ts';
@@ -28,8 +29,8 @@ export interface TestLake extends AsyncDisposable {
   readonly client: pg.Client;
   /** Extracts and commits; outcomes by table. */
   run(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<RunResult>;
-  /** Runs until no row of the table is sent: transactions of other databases of the server, too, hold a sweep's mark back for a while. */
-  runUntilIdle(source: SourceDefinition, table: string): Promise<RunResult>;
+  /** Waits until every transaction begun before has ended, in all databases of the server: none holds back the marks of a run begun after it. */
+  settle(): Promise<void>;
   extract(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<ExtractedBatch>;
   /** Another session on the same database, or on another of its server, closed at the end. */
   connect(database?: string): Promise<pg.Client>;
@@ -96,13 +97,7 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
     extract,
     table,
     run,
-    runUntilIdle: async (source, name) => {
-      for (;;) {
-        const result = await run(source);
-        if (result.tables[name]?.rowsRead === 0) return result;
-        await client.query('select pg_sleep(0.05)');
-      }
-    },
+    settle: () => settle(client),
     rows: async (name, order = 'all') =>
       query(
         `select columns(c -> c not in ('_seq', '_extracted_at')) from (${currentRowsSql(await table('app', name))}) order by ${order}`,
@@ -115,6 +110,24 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+const SETTLE_MS = 120_000;
+
+async function settle(client: pg.Client): Promise<void> {
+  const begun = await client.query<{ xid: string; at: string }>(
+    'select pg_current_xact_id()::text as xid, clock_timestamp()::text as at',
+  );
+  const { xid, at } = begun.rows[0] ?? {};
+  for (const until = Date.now() + SETTLE_MS; Date.now() < until; await sleep(20)) {
+    const { rows } = await client.query<{ settled: boolean }>(
+      `select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 and not exists (
+                select from pg_stat_activity where datname = current_database() and xact_start < $2::timestamptz) as settled`,
+      [xid, at],
+    );
+    if (rows[0]?.settled === true) return;
+  }
+  throw new Error(`a transaction has been open for ${SETTLE_MS} ms`);
 }
 
 /** A source `app` of the schema app. */
