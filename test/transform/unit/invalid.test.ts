@@ -99,9 +99,10 @@ expect: { gold.total: [] }
     'e/test.yaml': 'description: A file.\ngiven: { bronze.shop.orders: orders.csv }\nexpect: { gold.totals: [] }\n',
     'f/test.yaml': 'description: Rows.\nexpect: { gold.totals: [] }\n',
     'f/given/bronze.shop.orders.csv': 'id,customer\n1\n2,"ann\n',
-    'f/existing/gold.totals.csv': 'total\n1"2\n',
     'g/given/orders.csv': 'id\n1\n',
     'g/test.yaml': 'description: Names.\ngiven: { bronze.shop.orders: [] }\nexpect: { gold.totals: [] }\n',
+    'h/given/bronze.shop.orders.csv': 'id,customer\n1,a"n\n',
+    'h/test.yaml': 'description: Quotes.\nexpect: { gold.totals: [] }\n',
   });
   assert.deepEqual(problems, [
     'a/test.yaml:2:40: bronze.shop.orders has no column custmer; did you mean customer?',
@@ -111,10 +112,10 @@ expect: { gold.total: [] }
     'c/test.yaml:2:1: expects is not a known field',
     'd/test.yaml:1:1: the test expects nothing',
     'e/test.yaml:2:10: orders.csv is not in sql/unit/e/',
-    'f/existing/gold.totals.csv:2:2: a quote stands within a field',
     'f/given/bronze.shop.orders.csv:2:1: the row has 1 values for 2 columns',
     'f/given/bronze.shop.orders.csv:3:3: a quoted field is not closed',
     'g/given/orders.csv:1:1: the file name orders.csv is not that of a table',
+    'h/given/bronze.shop.orders.csv:2:4: a quote stands within a field',
   ]);
 });
 
