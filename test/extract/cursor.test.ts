@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import type { TableDefinition } from '../../warehouse/extract/index.ts';
-import { sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
+import { openLakePerTest, sourceOf, type TestLake, touchedTableSql } from './lake.ts';
 
 /** Attacks on the promise "gap-free": rows that a watermark is tempted to skip. */
 
@@ -14,14 +14,9 @@ const definition: TableDefinition = {
 const source = sourceOf({ t: definition });
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
+openLakePerTest(async (made) => {
+  lake = made;
   await lake.client.query(touchedTableSql('t', 'id int primary key, v text'));
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
 });
 
 /** Bronze and Postgres hold the same rows: asked of Postgres itself, row by row. */

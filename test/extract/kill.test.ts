@@ -7,7 +7,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openBronze } from '../../warehouse/bronze/index.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
-import { verifySource } from '../../warehouse/extract/index.ts';
 import { log, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
 
 /** Attacks on the promise "exactly once": killed at every point and run twice at once, bronze afterwards equals Postgres and holds nothing double. */
@@ -78,16 +77,8 @@ function runChild(killBefore: number, killAfterMs?: number): Promise<Ended> {
 
 /** A new reader, so that no cache hides what the disk holds. */
 async function assertEqualAndSingle(): Promise<void> {
-  const bronze = openBronze({ store: lake.store, log });
-  const state = await bronze.state(['app']);
-  const report = await verifySource({
-    url: lake.url,
-    sources: [source],
-    state,
-    workDir: join(lake.dir, 'work'),
-    version: '0.0.0',
-    log,
-  });
+  const state = await openBronze({ store: lake.store, log }).state(['app']);
+  const report = await lake.verify(source, { state });
   assert.deepEqual(
     report.tables.filter((table) => !table.equal),
     [],

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, beforeEach } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Bronze, openBronze } from '../../warehouse/bronze/index.ts';
@@ -17,6 +18,9 @@ import {
   type SourceDefinition,
   type TableDefinition,
   type TableOutcome,
+  type VerifyOptions,
+  type VerifyReport,
+  verifySource,
 } from '../../warehouse/extract/index.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
@@ -32,6 +36,8 @@ export interface TestLake extends AsyncDisposable {
   /** Waits until every transaction begun before has ended, in all databases of the server: none holds back the marks of a run begun after it. */
   settle(): Promise<void>;
   extract(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<ExtractedBatch>;
+  /** Compares bronze with the database. */
+  verify(source: SourceDefinition, options?: Partial<VerifyOptions>): Promise<VerifyReport>;
   /** Another session on the same database, or on another of its server, closed at the end. */
   connect(database?: string): Promise<pg.Client>;
   table(source: string, table: string): Promise<BronzeTable>;
@@ -97,6 +103,16 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
     extract,
     table,
     run,
+    verify: async (source, options = {}) =>
+      verifySource({
+        url: database.url,
+        sources: [source],
+        state: await bronze.state([source.name]),
+        workDir: join(dir, 'verify'),
+        version: '0.0.0',
+        log,
+        ...options,
+      }),
     settle: () => settle(client),
     rows: async (name, order = 'all') =>
       query(
@@ -110,6 +126,19 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** A lake of its own for each test of a file, handed over before the test begins; all are removed after the last. */
+export function openLakePerTest(receive: (lake: TestLake) => void | Promise<void>): void {
+  const lakes: TestLake[] = [];
+  beforeEach(async () => {
+    const lake = await testLake();
+    lakes.push(lake);
+    await receive(lake);
+  });
+  after(async () => {
+    for (const lake of lakes) await lake[Symbol.asyncDispose]();
+  });
 }
 
 const SETTLE_MS = 120_000;
