@@ -25,10 +25,3 @@ export function formatBars(bars: readonly Bar[], width = 40): string {
     })
     .join('\n');
 }
-
-/** A line of eight-step blocks, lowest to highest. */
-export function formatSparkline(values: readonly number[]): string {
-  const lowest = Math.min(...values);
-  const span = Math.max(...values) - lowest;
-  return values.map((value) => '▁▂▃▄▅▆▇█'[span === 0 ? 3 : Math.round(((value - lowest) / span) * 7)] ?? '').join('');
-}

@@ -38,7 +38,6 @@ export const REMOVE: Step = [
   ['delete', 'transactions'],
   ['delete', 'tags'],
 ];
-export const STEPS = { signUp: SIGN_UP, sync: SYNC, edit: EDIT, remove: REMOVE } as const;
 
 /** Runs the changes that belong to a step, in its order. */
 export async function applyStep(client: pg.ClientBase, step: Step, changes: readonly Change[]): Promise<void> {
@@ -48,13 +47,6 @@ export async function applyStep(client: pg.ClientBase, step: Step, changes: read
       await client.query(statementOf(kind, table), [JSON.stringify(rows.slice(start, start + ROWS_PER_STATEMENT))]);
     }
   }
-}
-
-/** True when some step carries out a change of this kind; the demo's life has no others. */
-export function isCarriedOut(change: Change): boolean {
-  return Object.values(STEPS).some((step) =>
-    step.some(([kind, table]) => kind === change.kind && table === change.table),
-  );
 }
 
 export function keyOf(table: TableName): readonly string[] {

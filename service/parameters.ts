@@ -1,5 +1,4 @@
 import { SluiceError } from '../warehouse/core/errors.ts';
-import { nearestOf } from '../warehouse/core/nearest.ts';
 import { HttpProblem } from './problem.ts';
 
 /** The query parameters of a URL in their order, repeats included. Throws BAD_REQUEST where the encoding is broken: nothing is guessed. */
@@ -41,12 +40,6 @@ export function acceptedTypes(accept: string | undefined): readonly string[] {
     .filter(({ type, quality }) => type !== '' && quality > 0)
     .toSorted((a, b) => b.quality - a.quality || a.at - b.at)
     .map(({ type }) => type);
-}
-
-/** "did you mean" for a path segment. */
-export function didYouMean(name: string, known: readonly string[]): string {
-  const nearest = nearestOf(name, known);
-  return nearest === undefined ? '' : ` Did you mean ${nearest}?`;
 }
 
 function decode(text: string): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import type { TableDefinition } from '../../warehouse/extract/index.ts';
-import { sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
+import { openLakePerTest, sourceOf, type TestLake, touchedTableSql } from './lake.ts';
 
 /** Attacks on the promise "gap-free": rows that a watermark is tempted to skip. */
 
@@ -14,14 +14,9 @@ const definition: TableDefinition = {
 const source = sourceOf({ t: definition });
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
+openLakePerTest(async (made) => {
+  lake = made;
   await lake.client.query(touchedTableSql('t', 'id int primary key, v text'));
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
 });
 
 /** Bronze and Postgres hold the same rows: asked of Postgres itself, row by row. */
@@ -169,9 +164,11 @@ test('B3: rows without a cursor are looked at every time and sent when they were
   await lake.run(nullable);
   await lake.client.query(`set session_replication_role = replica;
     insert into app.n select i, 'null too', null from generate_series(300, 349) i; set session_replication_role = origin`);
+  await lake.settle();
   const { how, inserted } = (await lake.run(nullable)).tables['n'] ?? {};
   assert.deepEqual([how, inserted], ['cursor', 50]);
-  assert.equal((await lake.runUntilIdle(nullable, 'n')).tables['n']?.how, 'cursor');
+  const idle = (await lake.run(nullable)).tables['n'];
+  assert.deepEqual([idle?.how, idle?.rowsRead], ['cursor', 0]);
 });
 
 test('B4: a cursor in the future does not blind the stream', async () => {
@@ -250,12 +247,13 @@ for (const [what, sql, why] of UNPROVABLE) {
     await lake.client.query(
       `alter table app.t disable trigger all; update app.t set v = 'c', updated_at = '2001-01-01' where id = 1`,
     );
+    await lake.settle();
     const { tables } = await lake.run(source);
     const { how, updated } = tables['t'] ?? {};
     assert.deepEqual([how, updated], ['sweep', 1]);
     assert.match(tables['t']?.note ?? '', /no trigger sets|inherit/);
     await assertEqual();
-    assert.equal((await lake.runUntilIdle(source, 't')).batch.drafts.length, 0);
+    assert.deepEqual((await lake.run(source)).batch.drafts, []);
   });
 }
 

@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
 import type { TableDefinition } from '../../warehouse/extract/index.ts';
-import { sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
+import { openLakePerTest, sourceOf, type TestLake, touchedTableSql } from './lake.ts';
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
+openLakePerTest((made) => {
+  lake = made;
 });
 
 const full = (...columns: string[]): TableDefinition => ({ mode: 'full', key: ['id'], columns });

@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after, beforeEach } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Bronze, openBronze } from '../../warehouse/bronze/index.ts';
 import { currentRowsSql, logRowsSql } from '../../warehouse/core/bronze-sql.ts';
@@ -16,6 +18,9 @@ import {
   type SourceDefinition,
   type TableDefinition,
   type TableOutcome,
+  type VerifyOptions,
+  type VerifyReport,
+  verifySource,
 } from '../../warehouse/extract/index.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
@@ -28,9 +33,11 @@ export interface TestLake extends AsyncDisposable {
   readonly client: pg.Client;
   /** Extracts and commits; outcomes by table. */
   run(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<RunResult>;
-  /** Runs until no row of the table is sent: transactions of other databases of the server, too, hold a sweep's mark back for a while. */
-  runUntilIdle(source: SourceDefinition, table: string): Promise<RunResult>;
+  /** Waits until every transaction begun before has ended, in all databases of the server: none holds back the marks of a run begun after it. */
+  settle(): Promise<void>;
   extract(source: SourceDefinition, options?: Partial<ExtractOptions>): Promise<ExtractedBatch>;
+  /** Compares bronze with the database. */
+  verify(source: SourceDefinition, options?: Partial<VerifyOptions>): Promise<VerifyReport>;
   /** Another session on the same database, or on another of its server, closed at the end. */
   connect(database?: string): Promise<pg.Client>;
   table(source: string, table: string): Promise<BronzeTable>;
@@ -96,13 +103,17 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
     extract,
     table,
     run,
-    runUntilIdle: async (source, name) => {
-      for (;;) {
-        const result = await run(source);
-        if (result.tables[name]?.rowsRead === 0) return result;
-        await client.query('select pg_sleep(0.05)');
-      }
-    },
+    verify: async (source, options = {}) =>
+      verifySource({
+        url: database.url,
+        sources: [source],
+        state: await bronze.state([source.name]),
+        workDir: join(dir, 'verify'),
+        version: '0.0.0',
+        log,
+        ...options,
+      }),
+    settle: () => settle(client),
     rows: async (name, order = 'all') =>
       query(
         `select columns(c -> c not in ('_seq', '_extracted_at')) from (${currentRowsSql(await table('app', name))}) order by ${order}`,
@@ -115,6 +126,37 @@ export async function testLake(given?: Pick<TestDatabase, 'url' | 'drop'>): Prom
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** A lake of its own for each test of a file, handed over before the test begins; all are removed after the last. */
+export function openLakePerTest(receive: (lake: TestLake) => void | Promise<void>): void {
+  const lakes: TestLake[] = [];
+  beforeEach(async () => {
+    const lake = await testLake();
+    lakes.push(lake);
+    await receive(lake);
+  });
+  after(async () => {
+    for (const lake of lakes) await lake[Symbol.asyncDispose]();
+  });
+}
+
+const SETTLE_MS = 120_000;
+
+async function settle(client: pg.Client): Promise<void> {
+  const begun = await client.query<{ xid: string; at: string }>(
+    'select pg_current_xact_id()::text as xid, clock_timestamp()::text as at',
+  );
+  const { xid, at } = begun.rows[0] ?? {};
+  for (const until = Date.now() + SETTLE_MS; Date.now() < until; await sleep(20)) {
+    const { rows } = await client.query<{ settled: boolean }>(
+      `select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 and not exists (
+                select from pg_stat_activity where datname = current_database() and xact_start < $2::timestamptz) as settled`,
+      [xid, at],
+    );
+    if (rows[0]?.settled === true) return;
+  }
+  throw new Error(`a transaction has been open for ${SETTLE_MS} ms`);
 }
 
 /** A source `app` of the schema app. */

@@ -2,37 +2,23 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
-import { type ExtractOptions, type SourceDefinition, verifySource } from '../../warehouse/extract/index.ts';
-import { log, query, type RunResult, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
+import { type ExtractOptions, type SourceDefinition } from '../../warehouse/extract/index.ts';
+import { openLakePerTest, query, type RunResult, sourceOf, type TestLake, touchedTableSql } from './lake.ts';
 
 const SECRET = 'a secret that is long enough to be one: 0123456789';
 const hashOf = (text: string, secret = SECRET): string => createHmac('sha256', secret).update(text).digest('hex');
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
+openLakePerTest((made) => {
+  lake = made;
 });
 
 const run = (source: SourceDefinition, options: Partial<ExtractOptions> = {}): Promise<RunResult> =>
   lake.run(source, { maskSecret: SECRET, ...options });
 
-const verify = async (source: SourceDefinition, maskSecret = SECRET) =>
-  verifySource({
-    url: lake.url,
-    sources: [source],
-    state: await lake.bronze.state([source.name]),
-    workDir: join(lake.dir, 'work'),
-    version: '0.0.0',
-    log,
-    maskSecret,
-  });
+const verify = (source: SourceDefinition, maskSecret = SECRET) => lake.verify(source, { maskSecret });
 
 /** Every file under a folder that holds one of the texts, in its bytes or (Parquet is compressed) in its values. */
 async function filesWith(dir: string, texts: readonly string[]): Promise<string[]> {

@@ -6,11 +6,11 @@ import type pg from 'pg';
 import { currentRowsSql } from '../../warehouse/core/bronze-sql.ts';
 import { firstSeqOf } from '../../warehouse/core/bronze-table.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
-import { type ExtractOptions, type TableDefinition, verifySource } from '../../warehouse/extract/index.ts';
+import { type ExtractOptions, type TableDefinition } from '../../warehouse/extract/index.ts';
 import { openReaders } from '../../warehouse/extract/snapshot-readers.ts';
 import { openSession, type SourceSession } from '../../warehouse/extract/source-session.ts';
 import { planParts } from '../../warehouse/extract/table-parts.ts';
-import { log, query, sourceOf, type TestLake, testLake } from './lake.ts';
+import { query, sourceOf, type TestLake, testLake } from './lake.ts';
 
 /** Attacks on tables read in parts over several connections: whatever the parts are, bronze must be what one SELECT of the snapshot shows. */
 
@@ -102,14 +102,7 @@ async function expectSnapshot(
 }
 
 async function assertVerified(): Promise<void> {
-  const report = await verifySource({
-    url: lake.url,
-    sources: [source],
-    state: await lake.bronze.state(['app']),
-    workDir: lake.dir,
-    version: '0.0.0',
-    log,
-  });
+  const report = await lake.verify(source);
   assert.deepEqual(
     report.tables.filter((table) => !table.equal),
     [],

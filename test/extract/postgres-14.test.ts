@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { evolveDemo, loadDemo } from '../../demo/index.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../infra/postgres/index.ts';
 import { app } from '../../models/sources/app.ts';
-import { type SourceDefinition, verifySource } from '../../warehouse/extract/index.ts';
+import { type SourceDefinition } from '../../warehouse/extract/index.ts';
 import { initPlace } from '../init/support.ts';
 import { log, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
 
@@ -27,15 +27,7 @@ after(async () => {
 });
 
 async function assertEqual(lake: TestLake, source: SourceDefinition): Promise<void> {
-  const state = await lake.bronze.state([source.name]);
-  const report = await verifySource({
-    url: lake.url,
-    sources: [source],
-    state,
-    workDir: lake.dir,
-    version: '0.0.0',
-    log,
-  });
+  const report = await lake.verify(source);
   assert.deepEqual(
     Object.fromEntries(report.tables.map(({ table, equal }) => [table, equal])),
     Object.fromEntries(Object.keys(source.tables).map((table) => [table, true])),

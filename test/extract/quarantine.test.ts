@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
-import {
-  loadSources,
-  type SourceDefinition,
-  type TableDefinition,
-  verifySource,
-} from '../../warehouse/extract/index.ts';
+import { loadSources, type SourceDefinition, type TableDefinition } from '../../warehouse/extract/index.ts';
 import { parseJson } from '../support/cli.ts';
 import { testProject } from '../support/project.ts';
-import { log, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
+import { openLakePerTest, sourceOf, type TestLake, touchedTableSql } from './lake.ts';
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
+openLakePerTest((made) => {
+  lake = made;
 });
 
 const N_SET_ASIDE = { n: 'quarantine' } as const;
@@ -58,15 +48,7 @@ async function keysAside(table: string): Promise<readonly unknown[]> {
 }
 
 async function verify(source: SourceDefinition) {
-  const report = await verifySource({
-    url: lake.url,
-    sources: [source],
-    state: await lake.bronze.state(['app']),
-    workDir: join(lake.dir, 'verify'),
-    version: '0.0.0',
-    log,
-  });
-  return report.tables[0];
+  return (await lake.verify(source)).tables[0];
 }
 
 /** Bronze differs from Postgres in exactly the rows set aside, and verify names them as such. */

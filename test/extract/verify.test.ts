@@ -1,38 +1,15 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { writeQuarantine } from '../../warehouse/core/bronze-quarantine.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
-import {
-  type SourceDefinition,
-  type VerifyOptions,
-  type VerifyReport,
-  verifySource,
-} from '../../warehouse/extract/index.ts';
-import { log, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
+import { verifySource } from '../../warehouse/extract/index.ts';
+import { log, openLakePerTest, sourceOf, type TestLake, testLake, touchedTableSql } from './lake.ts';
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
+openLakePerTest((made) => {
+  lake = made;
 });
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
-});
-
-async function verify(source: SourceDefinition, options: Partial<VerifyOptions> = {}): Promise<VerifyReport> {
-  const state = await lake.bronze.state(['app']);
-  return verifySource({
-    url: lake.url,
-    sources: [source],
-    state,
-    workDir: lake.dir,
-    version: '0.0.0',
-    log,
-    ...options,
-  });
-}
 
 /** Every type whose text the two sides make by different means, with values where they might part. */
 const WIDE = `id int primary key, b bool, i2 int2, i8 int8, f4 float4, f8 float8, n numeric(20,4), u numeric, t text, v varchar(9), c char(5),
@@ -77,7 +54,7 @@ test('equal tables have equal checksums, computed on both sides from every type'
     bag: { mode: 'full', key: [], columns: ['v'] },
   });
   await lake.run(source);
-  const report = await verify(source);
+  const report = await lake.verify(source);
   assert.deepEqual(
     report.tables.map(({ table, equal, sourceRows, bronzeRows, note }) => [table, equal, sourceRows, bronzeRows, note]),
     [
@@ -94,12 +71,12 @@ test('equal tables have equal checksums, computed on both sides from every type'
     await lake.client.query(
       `update app.w set ${column} = case when num_nulls(${column}) = 1 then (select ${column} from app.w where id = 7) end where id = ${id}`,
     );
-    const [table] = (await verify(source)).tables;
+    const [table] = (await lake.verify(source)).tables;
     assert.deepEqual([table?.equal, table?.different.count], [false, i + 1], column);
     if (i < 5) assert.equal(table?.different.keys.at(-1), `id = ${id} (${column})`);
   }
   await lake.run(source);
-  assert.equal((await verify(source)).equal, true);
+  assert.equal((await lake.verify(source)).equal, true);
 });
 
 test('differences are counted and named, with five keys of each kind', async () => {
@@ -115,10 +92,10 @@ test('differences are counted and named, with five keys of each kind', async () 
     bag: { mode: 'full', key: [], columns: ['v', 'n'] },
   });
   await lake.run(source);
-  assert.equal((await verify(source)).equal, true);
+  assert.equal((await lake.verify(source)).equal, true);
   await lake.client.query(`delete from app.t where a between 1 and 7; update app.t set v = null where a in (500, 501); insert into app.t values (2000, 'new', '');
     delete from app.bag where ctid = (select min(ctid) from app.bag); insert into app.bag values (null, null)`);
-  const { equal, tables } = await verify(source);
+  const { equal, tables } = await lake.verify(source);
   const [t, bag] = tables;
   assert.equal(equal, false);
   assert.deepEqual([t?.sourceRows, t?.bronzeRows], [994, 1000]);
@@ -135,7 +112,7 @@ test('differences are counted and named, with five keys of each kind', async () 
   assert.deepEqual(bag?.extraInBronze, { count: 1, keys: ['v = a, n = 1'] });
   // Cursor mode cannot see deletes: the next run carries the rest, and verify still names them.
   await lake.run(source);
-  const later = await verify(source);
+  const later = await lake.verify(source);
   assert.deepEqual(
     later.tables.map((table) => [
       table.equal,
@@ -152,7 +129,7 @@ test('differences are counted and named, with five keys of each kind', async () 
 
 test('a table never extracted is all missing, and says so', async () => {
   await lake.client.query('create table app.t (id int primary key); insert into app.t values (1), (2)');
-  const { tables } = await verify(sourceOf({ t: { mode: 'full', key: ['id'], columns: ['id'] } }));
+  const { tables } = await lake.verify(sourceOf({ t: { mode: 'full', key: ['id'], columns: ['id'] } }));
   assert.deepEqual(
     [tables[0]?.equal, tables[0]?.missingInBronze.count, tables[0]?.note],
     [false, 2, 'never extracted'],
@@ -206,7 +183,7 @@ test('rows set aside are named as such, with the reason, until a later commit br
     snapshot: known.snapshot,
     tables: { t: { ...entry, files: [], replaced: false, quarantined: aside === undefined ? [] : [aside] } },
   });
-  const [t] = (await verify(source)).tables;
+  const [t] = (await lake.verify(source)).tables;
   assert.deepEqual(
     [t?.equal, t?.missingInBronze.count, t?.extraInBronze.count, t?.different.count, t?.note],
     [true, 0, 0, 0, '3 rows set aside'],
@@ -219,15 +196,15 @@ test('rows set aside are named as such, with the reason, until a later commit br
   });
   // Beside them a real difference is still one, and unequal.
   await lake.client.query("insert into app.t values (102, '2021-01-01', 'late')");
-  const [later] = (await verify(source)).tables;
+  const [later] = (await lake.verify(source)).tables;
   assert.deepEqual(
     [later?.equal, later?.missingInBronze.keys, later?.setAside.count],
     [false, ['id = 102, d = 2021-01-01'], 3],
   );
   await lake.run(source);
-  assert.deepEqual((await verify(source)).tables[0]?.setAside.count, 0);
+  assert.deepEqual((await lake.verify(source)).tables[0]?.setAside.count, 0);
   await lake.client.query("update app.t set v = 'again' where id in (5, 100)");
-  const [again] = (await verify(source)).tables;
+  const [again] = (await lake.verify(source)).tables;
   assert.deepEqual([again?.equal, again?.different.count, again?.setAside.count], [false, 2, 0], 'brought since');
 });
 
@@ -241,17 +218,19 @@ test('chosen tables and the number of keys named; an unknown table is refused', 
   });
   await lake.run(source);
   await lake.client.query("update app.t set long = repeat('é', 100000) || id, b = decode(repeat('00', 500), 'hex')");
-  const { tables } = await verify(source, { tables: ['app.t'], sample: 7 });
+  const { tables } = await lake.verify(source, { tables: ['app.t'], sample: 7 });
   assert.deepEqual(
     tables.map((table) => [table.table, table.different.count, table.different.keys.length]),
     [['t', 9, 7]],
   );
   assert.equal(tables[0]?.different.keys[0], 'id = 1 (b, long)');
-  assert.deepEqual((await verify(source, { sample: 0 })).tables[0]?.different, { count: 9, keys: [] });
+  assert.deepEqual((await lake.verify(source, { sample: 0 })).tables[0]?.different, { count: 9, keys: [] });
   await lake.run(source);
   await lake.client.query("update app.t set long = repeat('é', 99999) || 'x' || id where id = 3");
-  assert.deepEqual((await verify(source)).tables[0]?.different, { count: 1, keys: ['id = 3 (long)'] });
-  await assert.rejects(verify(source, { tables: ['app.none'] }), (error: unknown) => isSluiceError(error, 'USAGE'));
+  assert.deepEqual((await lake.verify(source)).tables[0]?.different, { count: 1, keys: ['id = 3 (long)'] });
+  await assert.rejects(lake.verify(source, { tables: ['app.none'] }), (error: unknown) =>
+    isSluiceError(error, 'USAGE'),
+  );
 });
 
 test('a table of 1,600 columns is compared, and the column that differs is named', async () => {
@@ -262,8 +241,8 @@ test('a table of 1,600 columns is compared, and the column that differs is named
   await lake.client.query('insert into app.wide (c0, c1599) values (1, true), (2, null)');
   const source = sourceOf({ wide: { mode: 'full', key: ['c0'], columns: names } });
   await lake.run(source);
-  assert.equal((await verify(source)).equal, true);
+  assert.equal((await lake.verify(source)).equal, true);
   await lake.client.query('update app.wide set c1598 = 7 where c0 = 2; delete from app.wide where c0 = 1');
-  const [wide] = (await verify(source)).tables;
+  const [wide] = (await lake.verify(source)).tables;
   assert.deepEqual([wide?.different.keys, wide?.extraInBronze.keys], [['c0 = 2 (c1598)'], ['c0 = 1']]);
 });

@@ -15,6 +15,8 @@ export interface CliResult {
 }
 
 export interface CliOptions {
+  /** The program, when it is not this repository's own `cli/bin.js`. */
+  readonly bin?: string;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Standard input; empty when absent. */
@@ -26,7 +28,7 @@ export interface CliOptions {
 /** Runs the real `cli/bin.js` in a process of its own. Options of Sluice come from `env` only, never from the caller's environment. */
 export async function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SLUICE_')));
-  const child = spawn(process.execPath, [BIN, ...args], {
+  const child = spawn(process.execPath, [options.bin ?? BIN, ...args], {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env: { ...inherited, NO_COLOR: '1', FORCE_COLOR: undefined, ...options.env },
     stdio: 'pipe',

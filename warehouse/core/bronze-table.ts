@@ -25,16 +25,15 @@ export interface TableContract {
   readonly columns: readonly ColumnContract[];
 }
 
-/** Columns every bronze file carries after those of its contract. `_seq` = commit number × 2^32 + row within the commit. */
+/**
+ * Columns every bronze file carries after those of its contract. `_op`: read, insert, update, delete or truncate; a delete row carries the key
+ * and every last known value, so that whoever follows the log knows what went away. `_seq` = commit number × 2^32 + row within the commit.
+ */
 export const BRONZE_META_COLUMNS = [
   { name: '_op', duckdbType: 'VARCHAR' },
   { name: '_seq', duckdbType: 'BIGINT' },
   { name: '_extracted_at', duckdbType: 'TIMESTAMPTZ' },
 ] as const;
-
-/** A delete row carries the key and every last known value, so that whoever follows the log knows what went away. */
-export const BRONZE_OPS = ['read', 'insert', 'update', 'delete', 'truncate'] as const;
-export type BronzeOp = (typeof BRONZE_OPS)[number];
 
 /** `_seq` of the first row of a commit; sequence numbers begin at 1. */
 export function firstSeqOf(commit: number): bigint {

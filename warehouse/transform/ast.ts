@@ -21,17 +21,6 @@ export function markNumbers(json: string): string {
     .replace(NUMBERS, (_, field: string, list: string) => `${field}${list.replace(/-?\d[\d.eE+-]*/g, '"\\u0000$&"')}`);
 }
 
-export function readAst(json: string): AstNode {
-  return JSON.parse(markNumbers(json)) as AstNode;
-}
-
-const LOCATION = /,?"query_location":"\\u0000\d+"(?=\})|"query_location":"\\u0000\d+",/g;
-
-/** The JSON of the tree without positions, from markNumbers()' text: the same as JSON.stringify(withoutLocations(tree)). */
-export function dropLocations(marked: string): string {
-  return marked.replace(LOCATION, '');
-}
-
 export function printAst(node: AstNode): string {
   return JSON.stringify(node).replace(/"\\u0000([^"]*)"/g, '$1');
 }

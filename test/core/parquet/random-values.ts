@@ -1,19 +1,14 @@
 import type { ParquetColumn, ScalarType } from '../../../warehouse/core/parquet/index.ts';
+import { createRandom as createStream } from '../../support/random.ts';
 import type { Row, Scalar, Value } from './fill.ts';
 
 /** Values of every type by a seeded generator: extremes, repeats, sorted stretches, NULLs. */
 
 export type Random = (below: number) => number;
 
-/** mulberry32: whole numbers from 0 up to `below`. */
+/** Whole numbers from 0 up to `below`. */
 export function createRandom(seed: number): Random {
-  let state = seed | 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 4294967296) * below);
-  };
+  return createStream(seed).below;
 }
 
 export const SCALARS: readonly ScalarType[] = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
-import { sourceOf, type TestLake, testLake } from '../lake.ts';
+import { test } from 'node:test';
+import { openLakePerTest, sourceOf, type TestLake } from '../lake.ts';
 import { bronzeRows, runAndCompare, sourceRows } from './same.ts';
 
 /** Tables that only grow: new rows once each, with or without a key, and what happens when they do not only grow. */
@@ -10,15 +10,10 @@ const keyless = sourceOf({ e: { mode: 'append', key: [], columns } });
 const keyed = sourceOf({ e: { mode: 'append', key: ['id'], columns } });
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
+openLakePerTest(async (made) => {
+  lake = made;
   await lake.client.query(`create table app.e (id int, v text, updated_at timestamptz default now());
     insert into app.e (id, v) select i % 100, 'old' from generate_series(1, 500) i`);
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
 });
 
 test('without a key only new rows are read, equal ones as often as they stand in Postgres, and an idle run commits nothing', async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, beforeEach, test } from 'node:test';
-import { type TableDefinition, verifySource } from '../../../warehouse/extract/index.ts';
+import { test } from 'node:test';
+import { type TableDefinition } from '../../../warehouse/extract/index.ts';
 import { sawTheSame, sweptSql, whyNoSweep } from '../../../warehouse/extract/xmin-sweep.ts';
-import { log, sourceOf, type TestLake, testLake, touchedTableSql } from '../lake.ts';
+import { openLakePerTest, sourceOf, type TestLake, testLake, touchedTableSql } from '../lake.ts';
 import { bronzeRows, runAndCompare, sourceRows } from './same.ts';
 
 /** Cursors that prove nothing: rows are found by the transaction that wrote them. And changes that no row shows. */
@@ -17,15 +17,10 @@ const definition: TableDefinition = {
 const source = sourceOf({ t: definition });
 
 let lake: TestLake;
-const lakes: TestLake[] = [];
-beforeEach(async () => {
-  lake = await testLake();
-  lakes.push(lake);
+openLakePerTest(async (made) => {
+  lake = made;
   await lake.client.query(`create table app.t (id int primary key, v text, updated_at timestamptz);
     insert into app.t select i, 'old', now() - interval '1 day' from generate_series(1, 200) i`);
-});
-after(async () => {
-  for (const each of lakes) await each[Symbol.asyncDispose]();
 });
 
 test('B1: a row committed late, in a subtransaction or a prepared transaction, arrives by the sweep, and once', async () => {
@@ -109,11 +104,12 @@ test('a backfill of a swept table leaves its mark, and carries the deletes', asy
 test('rows written without a change do not come again in every run, and VACUUM FULL brings none', async () => {
   await lake.run(source);
   await lake.client.query('update app.t set v = v');
+  await lake.settle();
   const touched = await lake.run(source);
   assert.ok((touched.tables['t']?.rowsRead ?? 0) >= 200);
   assert.equal(touched.tables['t']?.updated, 0);
-  const idle = await lake.runUntilIdle(source, 't');
-  assert.equal(idle.batch.drafts.length, 0);
+  const idle = await lake.run(source);
+  assert.deepEqual([idle.tables['t']?.rowsRead, idle.batch.drafts], [0, []]);
   await lake.client.query('vacuum (full, freeze) app.t');
   await lake.client.query('cluster app.t using t_pkey');
   const rewritten = await lake.run(source);
@@ -135,7 +131,7 @@ const UNSEEN: readonly (readonly [string, string])[] = [
   ['a generated column with another expression', 'alter table app.x alter made set expression as (length(other) * 2)'],
 ];
 for (const [what, sql] of UNSEEN) {
-  test(`B13: ${what}, between two runs, is noticed and carried`, async () => {
+  test(`B13: ${what}, between two runs, is noticed and carried`, async (t) => {
     await lake.client.query(`create type app.mood as enum ('fine', 'sad');
       ${touchedTableSql('x', `id int primary key, v text, other text, mood app.mood default 'fine', made int generated always as (length(other)) virtual`)};
       insert into app.x (id, v, other) select i, 'v' || i, 'other' || i from generate_series(1, 5) i;
@@ -143,7 +139,7 @@ for (const [what, sql] of UNSEEN) {
     const all = ['id', 'v', 'other', 'mood', 'made', 'updated_at'];
     for (const setBy of ['database', 'application'] as const) {
       const fresh = await testLake({ url: lake.url, drop: () => Promise.resolve() });
-      lakes.push(fresh);
+      t.after(() => fresh[Symbol.asyncDispose]());
       const x = sourceOf({ x: { mode: 'cursor', key: ['id'], columns: all, cursor: { column: 'updated_at', setBy } } });
       await fresh.run(x);
       const how = async (): Promise<unknown> => (await fresh.run(x)).tables['x']?.how;
@@ -195,14 +191,7 @@ test('B17: rows deleted in Postgres stay with a cursor; verify names them, and a
   await lake.client.query('delete from app.t where id in (10, 20)');
   assert.equal((await lake.run(source)).tables['t']?.deleted, 0);
   assert.equal((await lake.rows('t')).length, 200);
-  const report = await verifySource({
-    url: lake.url,
-    sources: [source],
-    state: await lake.bronze.state(['app']),
-    workDir: lake.dir,
-    version: '0.0.0',
-    log,
-  });
+  const report = await lake.verify(source);
   assert.deepEqual(report.tables[0]?.extraInBronze, { count: 2, keys: ['id = 10', 'id = 20'] });
   const carried = await lake.run(source, { backfill: { table: 't', maxRows: 1000, range: {} } });
   assert.equal(carried.tables['t']?.deleted, 2);

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { isSluiceError, type SluiceError } from '../../../warehouse/core/errors.ts';
 import {
   type BronzeTableFacts,
-  type CompiledModel,
   type CompiledProject,
   compileProject,
   type Diagnostic,
@@ -76,18 +75,6 @@ export async function compile(
   bronzeTables: readonly BronzeTableFacts[] = BRONZE,
 ): Promise<CompiledProject> {
   return compileProject({ files: filesOf(texts), bronzeTables });
-}
-
-/** The one model of a project of one silver model with this SELECT. */
-export async function compileSelect(
-  sql: string,
-  header: readonly string[] = [],
-  bronzeTables: readonly BronzeTableFacts[] = BRONZE,
-): Promise<CompiledModel> {
-  const project = await compile({ 'sql/silver/app/m.sql': modelText(sql, header) }, bronzeTables);
-  const [model] = project.models;
-  assert.ok(model);
-  return model;
 }
 
 export function modelText(sql: string, header: readonly string[] = []): string {

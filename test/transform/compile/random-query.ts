@@ -1,29 +1,6 @@
+import type { Random } from '../../support/random.ts';
+
 /** Seeded random queries over small tables, made to hit the edges of the partition rule: NULLs, duplicates, every join, correlation, nesting. */
-
-export interface Random {
-  /** An integer from 0 to n − 1. */
-  below(n: number): number;
-  pick<T>(list: readonly T[]): T;
-  chance(probability: number): boolean;
-}
-
-/** mulberry32: small, fast, the same everywhere. */
-export function createRandom(seed: number): Random {
-  let state = seed >>> 0;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-  const below = (n: number): number => Math.floor(next() * n);
-  return {
-    below,
-    pick: <T>(list: readonly T[]) => list[below(list.length)] as T,
-    chance: (probability) => next() < probability,
-  };
-}
 
 /** Every table has k INTEGER, s VARCHAR, v INTEGER and l VARCHAR[]; silver.view is a view of bronze.app.b and silver.stored. */
 export const LEAVES = ['bronze.app.a', 'bronze.app.b', 'silver.stored', 'silver.looked_at'] as const;

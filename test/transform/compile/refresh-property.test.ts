@@ -8,8 +8,9 @@ import {
   type RefreshRule,
   TOUCHED_TABLE,
 } from '../../../warehouse/transform/index.ts';
+import { createRandom, type Random } from '../../support/random.ts';
 import { bronzeTable, compile, modelText } from './project.ts';
-import { createRandom, type Random, randomQuery } from './random-query.ts';
+import { randomQuery } from './random-query.ts';
 
 const COLUMNS = { k: 'INTEGER', s: 'VARCHAR', v: 'INTEGER', l: 'VARCHAR[]' };
 const BRONZE = [bronzeTable('app.a', COLUMNS), bronzeTable('app.b', COLUMNS)];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type DuckDb, openDuckDb } from '../../../warehouse/core/duckdb.ts';
 import { compareTables, type RowsDifference } from '../../../warehouse/transform/diff/compare-tables.ts';
-import { createRandom } from '../plan/graph-models.ts';
+import { createRandom } from '../../support/random.ts';
 
 async function open(t: TestContext): Promise<DuckDb> {
   const db = await openDuckDb({ threads: 1 });

@@ -3,7 +3,8 @@ import { after, before, test } from 'node:test';
 import { withoutLocations } from '../../../warehouse/transform/ast.ts';
 import { formatModel } from '../../../warehouse/transform/format/format-model.ts';
 import { openSqlEngine, type SqlEngine } from '../../../warehouse/transform/sql-engine.ts';
-import { createRandom, randomQuery } from '../compile/random-query.ts';
+import { createRandom } from '../../support/random.ts';
+import { randomQuery } from '../compile/random-query.ts';
 
 /** The layout may change, the query and its comments never. */
 

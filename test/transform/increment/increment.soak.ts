@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRandom } from '../compile/random-query.ts';
+import { createRandom } from '../../support/random.ts';
 import { createTally, playHistory } from './play.ts';
 import { BRONZE_COLUMNS, compileGraphs } from './random-graph.ts';
 import { openTestWarehouse } from './warehouse.ts';

@@ -1,5 +1,5 @@
 import type { CompiledModel } from '../../../warehouse/transform/index.ts';
-import type { Random } from '../compile/random-query.ts';
+import type { Random } from '../../support/random.ts';
 import { firstRows, randomChanges } from './random-graph.ts';
 import type { TestWarehouse } from './warehouse.ts';
 

@@ -1,7 +1,8 @@
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import type { CompiledModel, CompiledProject, Diagnostic } from '../../../warehouse/transform/index.ts';
+import type { Random } from '../../support/random.ts';
 import { bronzeTable, compile, modelText } from '../compile/project.ts';
-import { type Random, randomQuery } from '../compile/random-query.ts';
+import { randomQuery } from '../compile/random-query.ts';
 
 /** Random graphs of one to four models over three tables, and random histories of those tables. */
 

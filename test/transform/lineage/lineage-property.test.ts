@@ -9,8 +9,9 @@ import {
   type ModelLineage,
   traceLineage,
 } from '../../../warehouse/transform/index.ts';
+import { createRandom, type Random } from '../../support/random.ts';
 import { bronzeTable, compile, modelText } from '../compile/project.ts';
-import { createRandom, type Random, randomQuery } from '../compile/random-query.ts';
+import { randomQuery } from '../compile/random-query.ts';
 
 /** DuckDB as the oracle: one column of one table is changed at random; an output column that changes must have it in its lineage. */
 

@@ -6,9 +6,9 @@ import { ignoreProgress } from '../../../warehouse/core/progress.ts';
 import type { Release } from '../../../warehouse/core/release.ts';
 import type { Releases } from '../../../warehouse/release/index.ts';
 import { diffWarehouses, type ModelDifference, planBuild } from '../../../warehouse/transform/index.ts';
+import { createRandom } from '../../support/random.ts';
 import { order, SHOP_TABLES } from '../build/shop.ts';
 import { buildAndPublish, compileFiles, createTestLake, openTestReleases, testFolder } from '../build/support.ts';
-import { createRandom } from './graph-models.ts';
 
 /** Random edits of models, one after another: what the plan says stays must stay, and the release must be what a rebuild gives. */
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import { type CompiledModel, selectModels } from '../../../warehouse/transform/index.ts';
-import { createRandom, graphModel } from './graph-models.ts';
+import { createRandom } from '../../support/random.ts';
+import { graphModel } from './graph-models.ts';
 
 /**
  *   bronze.app.a → silver.stg_a → silver.int_a → gold.fct_a → gold.agg_a

@@ -101,6 +101,8 @@ expect: { gold.total: [] }
     'f/given/bronze.shop.orders.csv': 'id,customer\n1\n2,"ann\n',
     'g/given/orders.csv': 'id\n1\n',
     'g/test.yaml': 'description: Names.\ngiven: { bronze.shop.orders: [] }\nexpect: { gold.totals: [] }\n',
+    'h/given/bronze.shop.orders.csv': 'id,customer\n1,a"n\n',
+    'h/test.yaml': 'description: Quotes.\nexpect: { gold.totals: [] }\n',
   });
   assert.deepEqual(problems, [
     'a/test.yaml:2:40: bronze.shop.orders has no column custmer; did you mean customer?',
@@ -111,8 +113,9 @@ expect: { gold.total: [] }
     'd/test.yaml:1:1: the test expects nothing',
     'e/test.yaml:2:10: orders.csv is not in sql/unit/e/',
     'f/given/bronze.shop.orders.csv:2:1: the row has 1 values for 2 columns',
-    'f/given/bronze.shop.orders.csv:3:3: a quoted value is not closed',
+    'f/given/bronze.shop.orders.csv:3:3: a quoted field is not closed',
     'g/given/orders.csv:1:1: the file name orders.csv is not that of a table',
+    'h/given/bronze.shop.orders.csv:2:4: a quote stands within a field',
   ]);
 });
 

@@ -1,6 +1,6 @@
 import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
 import { SluiceError } from '../../core/errors.ts';
-import { quoteIdentifier, quotePath } from '../../core/quote.ts';
+import { quoteIdentifier } from '../../core/quote.ts';
 import type { ModelState } from '../../core/release.ts';
 import type { CompiledModel, CompiledProject, SnapshotRule } from '../model.ts';
 import { IS_CURRENT, IS_DELETED, SNAPSHOT_COLUMNS, VALID_FROM, VALID_TO } from '../snapshot-rule.ts';
@@ -8,7 +8,7 @@ import { differRows, matchesSome } from './row-difference.ts';
 import { findMoments, mountMoment } from './snapshot-moments.ts';
 import { openEndSql, type SnapshotStep, takeStep, WORK } from './snapshot-step.ts';
 import { countRows, inTransaction, type StoredColumn, sameColumns } from './warehouse-engine.ts';
-import { changesName, type WriteFacts, type Written } from './write-table.ts';
+import { changesName, changesTable, pathOf, type WriteFacts, type Written } from './write-table.ts';
 
 /** Brings a snapshot to the present, moment by moment, and writes the versions that were closed or opened. */
 
@@ -27,7 +27,7 @@ const REWRITTEN = quoteIdentifier('_sluice_rewritten');
 export async function writeSnapshot(facts: SnapshotFacts): Promise<Written> {
   const { db, model, relation, project, bronze, asOf, state } = facts;
   const rule = ruleOf(model);
-  const path = quotePath(model.layer, 'main', model.table);
+  const path = pathOf(model);
   const columns = model.boundColumns;
   const isKept = state !== undefined && relation?.kind === 'table';
   const isCarried = isKept && !sameColumns(relation.columns, columns);
@@ -136,10 +136,6 @@ async function writeDifference(
     columns,
     ...(!isCarried && { changes: changesName(model) }),
   };
-}
-
-function changesTable(model: CompiledModel): string {
-  return quoteIdentifier(changesName(model));
 }
 
 /** The history in the columns declared now: added ones NULL, changed types only where every value survives the way there and back. */

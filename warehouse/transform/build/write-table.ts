@@ -42,7 +42,7 @@ const REWRITTEN = quoteIdentifier('_sluice_rewritten');
 
 export const pathOf = (model: CompiledModel): string => quotePath(model.layer, 'main', model.table);
 export const changesName = (model: CompiledModel): string => `_sluice_changes_${model.layer}_${model.table}`;
-const changesTable = (model: CompiledModel): string => quoteIdentifier(changesName(model));
+export const changesTable = (model: CompiledModel): string => quoteIdentifier(changesName(model));
 
 /** (Re)creates the view, dropping a table of that name. */
 export async function writeView({ db, model, relation }: WriteFacts): Promise<Written> {

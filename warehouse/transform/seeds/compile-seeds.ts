@@ -5,11 +5,11 @@ import type { Diagnostics } from '../diagnostics.ts';
 import { type Header, parseHeader } from '../header.ts';
 import { headerSchema } from '../header-schema.ts';
 import type { CompiledModel, ModelColumn } from '../model.ts';
+import { type CsvField, readCsv } from '../read-csv.ts';
 import { readTests } from '../read-model.ts';
 import { locate } from '../source-text.ts';
 import type { BoundColumn, SqlEngine } from '../sql-engine.ts';
 import type { SeedFile } from './load-seeds.ts';
-import { type CsvField, readCsv } from './read-csv.ts';
 import { shapeOf } from './seed-value.ts';
 
 /** Seeds as models: a table silver.<name> whose SELECT is its file's rows, so that plans, tests, fingerprints and changed rows are those of any model. */
