@@ -71,7 +71,7 @@ export function* walk(value: AstValue | undefined): Generator<AstNode> {
   }
 }
 
-function isList(value: AstValue): value is readonly AstValue[] {
+export function isList(value: AstValue): value is readonly AstValue[] {
   return Array.isArray(value);
 }
 

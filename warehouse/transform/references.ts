@@ -1,4 +1,4 @@
-import { type AstNode, type AstValue, ctesOf, isNode, textOf } from './ast.ts';
+import { type AstNode, type AstValue, ctesOf, isList, isNode, textOf } from './ast.ts';
 import { LAYERS } from './model.ts';
 
 /** What a query names: tables that are not its own CTEs, and functions. Comments and strings do not count, for the tree holds none. */
@@ -23,8 +23,11 @@ export function readReferences(query: AstNode): References {
   const functions: { name: string; node: AstNode }[] = [];
   const tableFunctions: { name: string; node: AstNode }[] = [];
   const visit = (value: AstValue | undefined, ctes: ReadonlySet<string>): void => {
-    if (Array.isArray(value)) for (const item of value) visit(item, ctes);
-    if (!isNode(value)) return;
+    if (typeof value !== 'object' || value === null) return;
+    if (isList(value)) {
+      for (const item of value) visit(item, ctes);
+      return;
+    }
     let scope = ctes;
     for (const cte of ctesOf(value)) {
       const recursive = textOf(cte.query['type']) === 'RECURSIVE_CTE_NODE';
@@ -45,7 +48,7 @@ export function readReferences(query: AstNode): References {
     } else if (value['class'] === 'FUNCTION' || value['class'] === 'WINDOW') {
       functions.push({ name: textOf(value['function_name']).toLowerCase(), node: value });
     }
-    for (const [field, inner] of Object.entries(value)) if (field !== 'cte_map') visit(inner, scope);
+    for (const field in value) if (field !== 'cte_map') visit(value[field], scope);
   };
   visit(query, new Set());
   return { tables, functions, tableFunctions };

@@ -1,5 +1,6 @@
 import type { StoredShape } from '../../core/release.ts';
 import type { AstNode } from '../ast.ts';
+import { canonicalQuery } from '../canonical-query.ts';
 import { reach } from '../graph.ts';
 import type { BoundColumn } from '../sql-engine.ts';
 import { hashOf, type QueryPart, type ShapeContext, shapeQuery, toPart } from './query-shape.ts';
@@ -49,8 +50,8 @@ export interface ShapeFacts {
 
 export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; readonly uses: readonly UpstreamUse[] } {
   const { query, macros, upstream, columns, header } = facts;
-  const bodies = new Map([...macros].map(([name, body]) => [name, toPart(body)]));
-  const shape = shapeQuery(query, facts.context);
+  const bodies = new Map([...macros].map(([name, body]) => [name, partOf(body)]));
+  const shape = shapeQuery(canonicalQuery(query), facts.context);
   const isWide = (table: string): boolean => shape.wide === 'all' || shape.wide.has(table);
 
   const byName = new Map<string, { readonly table: UpstreamTable; readonly column: BoundColumn }[]>();
@@ -153,7 +154,7 @@ export function createShapeContext(
   const calls = (start: string, isWanted: (name: string) => boolean): boolean =>
     reach([start], (name) => {
       const body = macros.get(name);
-      return body === undefined ? [] : [...toPart(body).functions];
+      return body === undefined ? [] : [...partOf(body).functions];
     })
       .values()
       .some(isWanted) || isWanted(start);
@@ -170,6 +171,15 @@ export function createShapeContext(
 
 /** DuckDB's functions that turn one row of a select list into several. */
 const ROW_MAKERS: ReadonlySet<string> = new Set(['unnest', 'unlist', 'generate_subscripts']);
+
+/** A macro's body is asked for by every model that calls it. */
+function partOf(body: AstNode): QueryPart {
+  const found = parts.get(body) ?? toPart(canonicalQuery(body));
+  parts.set(body, found);
+  return found;
+}
+
+const parts = new WeakMap<AstNode, QueryPart>();
 
 function reachMacros(start: string, bodies: ReadonlyMap<string, QueryPart>): ReadonlyMap<string, QueryPart> {
   const found = new Map<string, QueryPart>();

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { type AstNode, type AstValue, isNode, nodeOf, nodesOf, textOf, textsOf, walk } from '../ast.ts';
-import { canonicalQuery } from '../canonical-query.ts';
 import { isCteReference, tableNameOf } from '../references.ts';
 
 /**
@@ -40,6 +39,7 @@ export interface ShapeContext {
   readonly makesRows: (functionName: string) => boolean;
 }
 
+/** Takes a canonical query. */
 export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
   const stars = findStars(query);
   const items = new Map<string, QueryPart[]>();
@@ -64,13 +64,16 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
     node: AstNode,
     placeOf: (field: string) => 'top' | 'inner' | 'whole',
     without?: string,
-  ): AstNode =>
-    Object.fromEntries(
-      Object.entries(node).flatMap(([field, inner]): [string, AstValue][] => {
-        if (field === without) return [];
-        return [[field, field === 'cte_map' ? stripCtes(inner) : strip(inner, placeOf(field))]];
-      }),
-    );
+  ): AstNode => {
+    const result: Record<string, AstValue> = {};
+    for (const field in node) {
+      if (field === without) continue;
+      const inner = node[field] ?? null;
+      if (field === 'cte_map') result[field] = stripCtes(inner);
+      else result[field] = typeof inner === 'object' ? strip(inner, placeOf(field)) : inner;
+    }
+    return result;
+  };
   const stripCtes = (value: AstValue): AstValue => {
     if (!isNode(value)) return value;
     const map = nodesOf(value['map']).map((entry): AstNode => {
@@ -108,7 +111,7 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
   return { rows, items, outputs: isSplit ? outputs : undefined, wide: stars.tables };
 }
 
-/** Names, functions and hash of a piece of the tree. */
+/** Names, functions and hash of a piece of a canonical tree. */
 export function toPart(value: AstValue, place = ''): QueryPart {
   const names = new Set<string>();
   const functions = new Set<string>();
@@ -118,7 +121,7 @@ export function toPart(value: AstValue, place = ''): QueryPart {
     const called = textOf(node['function_name']);
     if (called !== '') functions.add(called.toLowerCase());
   }
-  return { place, hash: hashOf(canonicalQuery(value)), names, functions };
+  return { place, hash: hashOf(value), names, functions };
 }
 
 export function hashOf(value: unknown): string {
