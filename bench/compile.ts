@@ -10,7 +10,7 @@ import { generateProject } from './compile/generate-project.ts';
 import type { CompileFigures, CompileJob } from './compile/run-compile.ts';
 import { type BenchOptions, median, readNumber, round } from './support.ts';
 
-/** A generated project compiled with everything bound: from nothing, when nothing changed, and after one model changed. A process each. */
+/** A generated project compiled with everything bound: from nothing, when nothing changed, and after one model changed, in a process each; and after one changed in a process that compiled the project before, as a worker does. */
 export async function benchCompile({ rounds, args }: BenchOptions): Promise<Record<string, unknown>> {
   const models = readNumber(args, 'models', 10_000);
   const dir = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
@@ -40,6 +40,12 @@ export async function benchCompile({ rounds, args }: BenchOptions): Promise<Reco
       await run('unchanged', { rules: false, cache });
       await edit(join(dir, gold[index % gold.length] ?? ''), 'from daily', 'from daily where amount > 1');
       await run('one_gold_changed', { rules: false, cache });
+      const warm = gold[(index + rounds) % gold.length] ?? '';
+      await run('one_gold_changed_warm', {
+        rules: false,
+        cache,
+        edit: { file: warm, from: 'from daily', to: 'from daily where amount > 2' },
+      });
       await edit(join(dir, staging[index % staging.length] ?? ''), 'amount is not null', 'amount > 0');
       await run('one_staging_changed', { rules: false, cache });
       await rm(cache, { recursive: true });
@@ -61,7 +67,8 @@ export async function benchCompile({ rounds, args }: BenchOptions): Promise<Reco
       rounds,
       cold_ms: table['cold']?.ms,
       unchanged_ms: table['unchanged']?.ms,
-      one_changed_ms: table['one_gold_changed']?.ms,
+      one_changed_ms: table['one_gold_changed_warm']?.ms,
+      one_changed_new_process_ms: table['one_gold_changed']?.ms,
       peak_rss_mb: table['cold']?.peak_rss_mb,
       variants: table,
       at: toIsoDate(systemClock.now()),

@@ -2,6 +2,7 @@ import type { BronzeSnapshot } from '../warehouse/core/bronze-table.ts';
 import { inspectSource, loadSources } from '../warehouse/extract/index.ts';
 import {
   type BronzeTableFacts,
+  type CompileCache,
   type CompiledProject,
   type CompileOptions,
   compileProject,
@@ -47,12 +48,19 @@ export async function findBronzeTables(
   return { bronze, bronzeTables };
 }
 
+type LoadedProject = Pick<CompileOptions, 'files' | 'cache'>;
+
 /** A project's files, and what earlier compiles found out about them. */
-export async function loadProjectFiles({
-  projectDir,
-  compileCacheDir,
-}: Config): Promise<Pick<CompileOptions, 'files' | 'cache'>> {
-  if (compileCacheDir === undefined) return { files: await loadProject(projectDir) };
-  const cache = openCompileCache(compileCacheDir, SLUICE_VERSION);
-  return { files: await loadProject(projectDir, cache.files), cache };
+export async function loadProjectFiles(config: Config): Promise<LoadedProject> {
+  return createProjectLoader(config)();
+}
+
+/** Reads the project's files as they are at each call; what was found out about them stays in memory from one call to the next. */
+export function createProjectLoader({ projectDir, compileCacheDir }: Config): () => Promise<LoadedProject> {
+  let cache: CompileCache | undefined;
+  return async () => {
+    if (compileCacheDir === undefined) return { files: await loadProject(projectDir) };
+    cache ??= openCompileCache(compileCacheDir, SLUICE_VERSION);
+    return { files: await loadProject(projectDir, cache.files), cache };
+  };
 }

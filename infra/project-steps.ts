@@ -7,7 +7,7 @@ import { TURNS } from '../temporal.config.ts';
 import type { OnProgress } from '../warehouse/core/progress.ts';
 import { loadSources, type SourceDefinition } from '../warehouse/extract/index.ts';
 import { compileProject } from '../warehouse/transform/index.ts';
-import { loadProjectFiles } from './compile-project.ts';
+import { createProjectLoader } from './compile-project.ts';
 import { createEventSender } from './openlineage/sender.ts';
 import { type CompiledBuild, createStepWatch } from './openlineage/watch-steps.ts';
 import type { Project } from './project.ts';
@@ -36,7 +36,7 @@ export async function openProjectSteps(
   project: Project,
   workDir: string,
   /** Called for each build, so that a worker that runs for weeks builds the models as they are now. */
-  loadFiles: () => ReturnType<typeof loadProjectFiles> = () => loadProjectFiles(project.config),
+  loadFiles: ReturnType<typeof createProjectLoader> = createProjectLoader(project.config),
 ): Promise<ProjectSteps> {
   const { config, bronze, releases, log } = project;
   const sources = await loadSources(config.projectDir);

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type BronzeTableFacts,
   compileProject,
@@ -16,6 +17,8 @@ export interface CompileJob {
   readonly cache?: string;
   /** Derive every refresh rule, as a plan against a release asks for; none when false. */
   readonly rules: boolean;
+  /** Compile once more in the same process after this edit; the figures are of that. */
+  readonly edit?: { readonly file: string; readonly from: string; readonly to: string };
 }
 
 export interface CompileFigures {
@@ -28,15 +31,27 @@ export interface CompileFigures {
 
 const job = JSON.parse(process.argv[2] ?? '{}') as CompileJob;
 const bronzeTables = JSON.parse(readFileSync(job.bronze, 'utf8')) as readonly BronzeTableFacts[];
-const before = process.cpuUsage();
-const started = performance.now();
+let before = process.cpuUsage();
+let started = performance.now();
 const cache = job.cache === undefined ? undefined : openCompileCache(job.cache, 'bench');
-const project = await compileProject({
-  files: await loadProject(job.dir, cache?.files),
-  bronzeTables,
-  needsRule: () => job.rules,
-  ...(cache && { cache }),
-});
+const compile = async () =>
+  compileProject({
+    files: await loadProject(job.dir, cache?.files),
+    bronzeTables,
+    needsRule: () => job.rules,
+    ...(cache && { cache }),
+  });
+let project = await compile();
+if (job.edit !== undefined) {
+  const { file, from, to } = job.edit;
+  const path = join(job.dir, file);
+  const text = readFileSync(path, 'utf8');
+  if (!text.includes(from)) throw new Error(`${path} does not hold ${from}`);
+  writeFileSync(path, text.replace(from, to));
+  before = process.cpuUsage();
+  started = performance.now();
+  project = await compile();
+}
 const ms = performance.now() - started;
 const { user, system } = process.cpuUsage(before);
 const figures: CompileFigures = {

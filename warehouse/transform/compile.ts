@@ -355,9 +355,15 @@ function lacksUse(model: CompiledModel, wants: NeedsRule): boolean {
 
 /** As it would have been compiled; what of it was not read from the cache yet stays unread. */
 function withoutRule(model: CompiledModel): CompiledModel {
+  const known = ruleless.get(model);
+  if (known !== undefined) return known;
   const copy = Object.defineProperties({}, Object.getOwnPropertyDescriptors(model)) as CompiledModel;
-  return Object.defineProperty(copy, 'refresh', { value: NOT_WANTED, enumerable: true, configurable: true });
+  Object.defineProperty(copy, 'refresh', { value: NOT_WANTED, enumerable: true, configurable: true });
+  ruleless.set(model, copy);
+  return copy;
 }
+
+const ruleless = new WeakMap<CompiledModel, CompiledModel>();
 
 function missing(name: string): never {
   throw new RangeError(`the model ${name} has no file`);

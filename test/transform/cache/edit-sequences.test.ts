@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { openCompileCache } from '../../../warehouse/transform/index.ts';
 import { BRONZE } from '../compile/project.ts';
 import { assertSame, EDITS, openStart, start, type Wish } from './edited-project.ts';
 
@@ -14,23 +15,26 @@ test('any sequence of edits, wrong ones among them, leaves nothing stale behind'
         minLength: 3,
         maxLength: 7,
       }),
-      async (steps) => {
+      fc.boolean(),
+      async (steps, staysOpen) => {
         const cacheDir = await mkdtemp(join(tmpdir(), 'sluice-edits-'));
         try {
           const previous = await openStart(cacheDir);
+          // As a worker keeps it, or opened anew by each command.
+          const cache = staysOpen ? openCompileCache(cacheDir, '1.0.0') : cacheDir;
           const texts = start();
           const bronze = [...BRONZE];
           for (const [number, wish] of steps) {
             const chosen = EDITS[number];
             assert.ok(chosen);
             chosen[1](texts, bronze);
-            await assertSame(texts, bronze, { wish, cacheDir, previous, says: chosen[0] });
+            await assertSame(texts, bronze, { wish, cache, previous, says: chosen[0] });
           }
         } finally {
           await rm(cacheDir, { recursive: true, force: true });
         }
       },
     ),
-    { numRuns: 4, seed: 11 },
+    { numRuns: 6, seed: 11 },
   );
 });

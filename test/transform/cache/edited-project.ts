@@ -4,6 +4,7 @@ import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import type { Release } from '../../../warehouse/core/release.ts';
 import {
   type BronzeTableFacts,
+  type CompileCache,
   type CompiledProject,
   compileProject,
   openCompileCache,
@@ -205,7 +206,8 @@ export async function compileTexts(
   texts: Texts,
   bronzeTables: readonly BronzeTableFacts[],
   wish: Wish,
-  cacheDir?: string,
+  /** Folder of a cache, or one that stays open. */
+  kept?: string | CompileCache,
 ): Promise<Outcome> {
   const wishes = {
     all: {},
@@ -213,7 +215,7 @@ export async function compileTexts(
     standing: { needsRule: (name: string) => name !== 'silver.per_user' },
   } as const;
   try {
-    const cache = cacheDir === undefined ? undefined : openCompileCache(cacheDir, '1.0.0');
+    const cache = typeof kept === 'string' ? openCompileCache(kept, '1.0.0') : kept;
     const options = { files: projectFiles(texts), bronzeTables, ...wishes[wish], ...(cache && { cache }) };
     return { project: await compileProject(options) };
   } catch (error) {
@@ -273,13 +275,15 @@ export const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(valu
 export async function assertSame(
   texts: Texts,
   bronze: readonly BronzeTableFacts[],
-  facts: { readonly wish: Wish; readonly cacheDir: string; readonly previous: Release; readonly says: string },
+  facts: {
+    readonly wish: Wish;
+    readonly cache: string | CompileCache;
+    readonly previous: Release;
+    readonly says: string;
+  },
 ): Promise<boolean> {
-  const { wish, cacheDir, previous, says } = facts;
-  const [uncached, cached] = [
-    await compileTexts(texts, bronze, wish),
-    await compileTexts(texts, bronze, wish, cacheDir),
-  ];
+  const { wish, cache, previous, says } = facts;
+  const [uncached, cached] = [await compileTexts(texts, bronze, wish), await compileTexts(texts, bronze, wish, cache)];
   assert.deepEqual(plain(cached), plain(uncached), says);
   if (!('project' in uncached) || !('project' in cached)) return false;
   assert.deepEqual(

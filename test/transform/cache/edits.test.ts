@@ -18,7 +18,7 @@ test('every single edit, and its way back, is seen by a cached compile and by it
     edit(texts, bronze);
     assert.notDeepEqual([texts, bronze], [start(), BRONZE], `${says} edits nothing`);
     const wish = (['all', 'none', 'standing'] as const)[i % 3] ?? 'all';
-    if (await assertSame(texts, bronze, { wish, cacheDir, previous, says })) sound += 1;
+    if (await assertSame(texts, bronze, { wish, cache: cacheDir, previous, says })) sound += 1;
     const back = await compileTexts(start(), BRONZE, 'all', cacheDir);
     assert.deepEqual(plain(back), plain(first), `back from ${says}`);
   }

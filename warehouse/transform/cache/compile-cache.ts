@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { version as duckdbVersion } from '../../core/duckdb.ts';
 import type { KnownFile } from '../load.ts';
 import type { CompiledModel, Macro, SqlTest } from '../model.ts';
-import { type CachedModel, reviveModel, type StoredModel, storeModel } from './stored-model.ts';
+import { type CachedModel, reviveModel, storeModel } from './stored-model.ts';
 
 /**
  * What earlier compiles found out, in a folder of the project's state: sixteen files by a hash of the model's path, so that a changed model
@@ -79,11 +79,44 @@ export function digest(text: string): string {
   return hash('sha256', text).slice(0, 32);
 }
 
-/** `version` is Sluice's own: another release trusts nothing of this one. */
+interface State extends Pick<CompileCache, 'models' | 'tests' | 'macros' | 'files'> {
+  /** Lines of the files of models, as they were last read or written. */
+  readonly shards: readonly (readonly string[])[];
+  readonly meta: readonly string[];
+}
+
+/** `version` is Sluice's own: another release trusts nothing of this one. A process that compiles again and again keeps the cache open: what is saved is known at once. */
 export function openCompileCache(dir: string, version: string): CompileCache {
   const identity = identityOfCompiler(version);
+  let state = readState(dir, identity);
+  return {
+    get models() {
+      return state.models;
+    },
+    get tests() {
+      return state.tests;
+    },
+    get macros() {
+      return state.macros;
+    },
+    get files() {
+      return state.files;
+    },
+    save: async (content) => {
+      const before = state;
+      state = stateOf(content);
+      try {
+        await writeState(dir, identity, state, before);
+      } catch {
+        // The next compile takes longer; nothing else is lost.
+      }
+    },
+  };
+}
+
+function readState(dir: string, identity: string): State {
   const shards = Array.from({ length: SHARDS }, (_, number) => readShard(join(dir, shardName(number)), identity));
-  const meta = readShard(join(dir, 'other.jsonl'), identity);
+  const meta = readShard(join(dir, OTHER), identity);
   const models = new Map<string, CachedModel>();
   for (const lines of shards) {
     for (let i = 0; i + 1 < lines.length; i += 2) {
@@ -98,21 +131,37 @@ export function openCompileCache(dir: string, version: string): CompileCache {
       return [entry.file, entry];
     }),
   );
-  const files = new Map([...models.values(), ...tests.values()].map((entry) => [entry.file, entry]));
-  return {
-    models,
-    tests,
-    macros,
-    files,
-    save: async (content) => {
-      try {
-        await saveContent(dir, identity, content, { models, shards, meta });
-      } catch {
-        // The next compile takes longer; nothing else is lost.
-      }
-    },
-  };
+  return { models, tests, macros, files: filesOf(models, tests), shards, meta };
 }
+
+function stateOf(content: CacheContent): State {
+  const shards = Array.from({ length: SHARDS }, (): string[] => []);
+  const models = new Map<string, CachedModel>();
+  for (const each of content.models) {
+    const entry = 'line' in each ? each : revive(each);
+    models.set(entry.file, entry);
+    shards[shardOf(entry)]?.push(entry.line, entry.cold);
+  }
+  const tests = new Map(content.tests.map((entry) => [entry.file, entry]));
+  const { macros } = content;
+  const meta = [JSON.stringify(macros), ...content.tests.map((entry) => JSON.stringify(entry))];
+  return { models, tests, macros, files: filesOf(models, tests), shards, meta };
+}
+
+/** As another process would read it. */
+function revive(model: NewModel): CachedModel {
+  const { line, cold } = storeModel(model);
+  return reviveModel(line, cold);
+}
+
+function filesOf(
+  models: ReadonlyMap<string, CachedModel>,
+  tests: ReadonlyMap<string, CachedTest>,
+): ReadonlyMap<string, KnownFile> {
+  return new Map<string, KnownFile>([...models, ...tests]);
+}
+
+const OTHER = 'other.jsonl';
 
 function shardName(number: number): string {
   return `models-${number.toString(16)}.jsonl`;
@@ -132,26 +181,13 @@ function readShard(path: string, identity: string): string[] {
   }
 }
 
-async function saveContent(
-  dir: string,
-  identity: string,
-  { models, tests, macros }: CacheContent,
-  known: {
-    readonly models: ReadonlyMap<string, CachedModel>;
-    readonly shards: readonly string[][];
-    readonly meta: string[];
-  },
-): Promise<void> {
-  const shards = Array.from({ length: SHARDS }, (): StoredModel[] => []);
-  for (const entry of models) shards[shardOf(entry.file)]?.push('line' in entry ? entry : storeModel(entry));
-  const other = [JSON.stringify(macros), ...tests.map((entry) => JSON.stringify(entry))];
-  const writes = shards.flatMap((list, number) => {
-    const before = known.shards[number] ?? [];
-    const same =
-      before.length === list.length * 2 && list.every((entry) => known.models.get(entry.file)?.line === entry.line);
-    return same ? [] : [{ name: shardName(number), lines: list.flatMap(({ line, cold }) => [line, cold]) }];
-  });
-  if (other.join('\n') !== known.meta.join('\n')) writes.push({ name: 'other.jsonl', lines: other });
+async function writeState(dir: string, identity: string, state: State, before: State): Promise<void> {
+  const isSame = (one: readonly string[], other: readonly string[] | undefined): boolean =>
+    one.length === other?.length && one.every((line, i) => line === other[i]);
+  const writes = state.shards.flatMap((lines, number) =>
+    isSame(lines, before.shards[number]) ? [] : [{ name: shardName(number), lines }],
+  );
+  if (!isSame(state.meta, before.meta)) writes.push({ name: OTHER, lines: state.meta });
   if (writes.length === 0) return;
   await mkdir(dir, { recursive: true });
   for (const { name, lines } of writes) {
@@ -171,6 +207,10 @@ async function removeLeftovers(dir: string): Promise<void> {
   }
 }
 
-function shardOf(file: string): number {
-  return Number.parseInt(hash('sha256', file).slice(0, 1), 16);
+function shardOf({ file }: CachedModel): number {
+  const known = shardNumbers.get(file) ?? Number.parseInt(hash('sha256', file).slice(0, 1), 16);
+  shardNumbers.set(file, known);
+  return known;
 }
+
+const shardNumbers = new Map<string, number>();
