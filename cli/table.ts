@@ -31,7 +31,7 @@ function pad(text: string, width: number, align: 'left' | 'right'): string {
 const segmenter = new Intl.Segmenter();
 
 /** Columns of a terminal that the text takes: East Asian wide characters and emoji take two, combining marks none. */
-export function displayWidth(text: string): number {
+function displayWidth(text: string): number {
   let width = 0;
   for (const { segment } of segmenter.segment(text)) {
     width +=

@@ -91,7 +91,7 @@ interface DayPlan {
 }
 
 /** All changes of the days after `last`, by day and org. */
-export function planDays(world: World, last: Day, days: number): readonly DayPlan[] {
+function planDays(world: World, last: Day, days: number): readonly DayPlan[] {
   const plans = Array.from({ length: days }, (_, index) => ({
     day: last + 1 + index,
     byOrg: new Map<number, Change[]>(),

@@ -8,7 +8,7 @@ import { HISTORY_DAYS, type Org, orgOf, signupDay, type World } from './world.ts
 /** What a user has, before anything is bought or earned: accounts, the connections that feed them, tags. */
 
 /** What each of ten users is like; the eleventh is like the first, with other numbers. */
-export const LIVES = [
+const LIVES = [
   'everything', // the first user of the first org: all kinds of accounts, tags, transfers; the demo shows this one
   'regular',
   'untagged', // uses no tags

@@ -81,7 +81,7 @@ function settle(household: Household, random: Random, event: Event): Movement {
 }
 
 /** First day from `day` on which the account's rows come in. */
-export function nextSync(account: Account, day: Day): Day {
+function nextSync(account: Account, day: Day): Day {
   const { connection } = account;
   if (connection === undefined || day >= connection.revokedDay) return day;
   let arrival = Math.max(day, connection.openedDay);

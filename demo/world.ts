@@ -21,7 +21,7 @@ export const HISTORY_DAYS = 547;
 const USERS_PER_SCALE = 10;
 
 /** Users at the epoch. */
-export function baseUserCount(world: World): number {
+function baseUserCount(world: World): number {
   return Math.max(5, Math.round(USERS_PER_SCALE * world.scale));
 }
 
@@ -40,7 +40,7 @@ export function signupDay(world: World, index: number): Day {
   return world.epoch - HISTORY_DAYS + 1 + (index < 2 ? 0 : createRandom(world.seed, 'signup', index).int(0, 40));
 }
 
-export function orgsOf(world: World): readonly Org[] {
+function orgsOf(world: World): readonly Org[] {
   const count = 3 + Math.floor(baseUserCount(world) / 100);
   return Array.from({ length: count }, (_, index) => ({
     id: index + 1,

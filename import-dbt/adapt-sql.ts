@@ -1,5 +1,5 @@
 import type { Origin, Rendered } from './jinja/index.ts';
-import { closingOf, endOfOperand, readSqlTokens, type SqlToken } from './sql-tokens.ts';
+import { closingOf, endOfOperand, isSign, readSqlTokens, type SqlToken } from './sql-tokens.ts';
 
 /** SQL that Sluice refuses because its result is not exact or not repeatable, written so that it is taken: each change is told. */
 
@@ -75,7 +75,6 @@ export function adaptSql(rendered: Rendered, options: { readonly readsSnapshot?:
   return { sql: applyEdits(rendered, edits), changes, usesAsOf: usesAsOf || /\bas_of\s*\(/.test(rendered.text) };
 }
 
-const isSign = (token: SqlToken | undefined, text: string): boolean => token?.kind === 'sign' && token.text === text;
 const DOUBLE = /^(double|float8?|real)$/i;
 
 function castDivisor(tokens: readonly SqlToken[], slash: number): Edit | undefined {

@@ -131,7 +131,7 @@ function toSnapshot(config: Fields, tell: Tell): Fields {
   return { ...strategy, hard_deletes: hardDeletes };
 }
 
-export function toKey(value: unknown): readonly string[] {
+function toKey(value: unknown): readonly string[] {
   return toTexts(value).flatMap((text) => text.split(',').map((word) => word.trim().replaceAll('"', '')));
 }
 

@@ -71,7 +71,7 @@ export function carrySeed(
   ];
 }
 
-export function seedConfig(context: ImportContext, seed: DbtNode) {
+function seedConfig(context: ImportContext, seed: DbtNode) {
   return mergeConfig(configOfFolder(context.project, 'seeds', seed.file), seed.properties?.config ?? {});
 }
 

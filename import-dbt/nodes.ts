@@ -14,7 +14,7 @@ export interface DbtNode {
 }
 
 /** A seed's place: silver, so that every model may read it. */
-export const SEED_LAYER = 'silver';
+const SEED_LAYER = 'silver';
 
 export function listNodes(project: DbtProject, properties: Properties, rules: LayerRules): Map<string, DbtNode> {
   const nodes = new Map<string, DbtNode>();

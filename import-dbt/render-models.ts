@@ -111,7 +111,7 @@ function mentions(expression: Expression, name: string): boolean {
 }
 
 /** Text of YAML with `{{ … }}` in it: one expression keeps its type. What cannot be evaluated stays as it is. */
-export function renderFields(fields: Fields, scope: Scope): Fields {
+function renderFields(fields: Fields, scope: Scope): Fields {
   const render = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(render);
     if (typeof value === 'object' && value !== null) return renderFields(value as Fields, scope);

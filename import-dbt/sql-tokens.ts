@@ -1,3 +1,5 @@
+import { scanSql } from '../warehouse/transform/index.ts';
+
 /** The tokens of an SQL text, for edits in place: nothing in strings and comments is ever taken for SQL. */
 export interface SqlToken {
   readonly kind: 'word' | 'quoted' | 'string' | 'number' | 'sign' | 'comment';
@@ -6,20 +8,28 @@ export interface SqlToken {
   readonly end: number;
 }
 
-const PATTERN =
-  /\s+|(?<comment>--[^\n]*|\/\*(?:[^*]|\*(?!\/))*(?:\*\/|$))|(?<string>'(?:[^']|'')*'?|\$(\w*)\$[^]*?\$\3\$)|(?<quoted>"(?:[^"]|"")*"?)|(?<number>\d[\d_]*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)|(?<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(?<sign>::|\/\/|->>?|\|\||<>|!=|>=|<=|[^])/y;
+/** What lies between strings, quoted names and comments. */
+const PLAIN =
+  /\s+|(?<number>\d[\d_]*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)|(?<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(?<sign>::|\/\/|->>?|\|\||<>|!=|>=|<=|[^])/g;
 
 export function readSqlTokens(sql: string): readonly SqlToken[] {
   const tokens: SqlToken[] = [];
-  for (let start = 0; start < sql.length; ) {
-    PATTERN.lastIndex = start;
-    const match = PATTERN.exec(sql);
-    if (match === null) break;
-    const end = start + match[0].length;
-    const kind = Object.entries(match.groups ?? {}).find(([, text]) => text !== undefined)?.[0];
-    if (kind !== undefined) tokens.push({ kind: kind as SqlToken['kind'], text: match[0], start, end });
-    start = end;
+  const add = (kind: SqlToken['kind'], start: number, end: number) =>
+    tokens.push({ kind, text: sql.slice(start, end), start, end });
+  const addPlain = (from: number, to: number) => {
+    for (const { 0: text, index, groups } of sql.slice(from, to).matchAll(PLAIN)) {
+      const kind = (['number', 'word', 'sign'] as const).find((name) => groups?.[name] !== undefined);
+      if (kind !== undefined) add(kind, from + index, from + index + text.length);
+    }
+  };
+  let from = 0;
+  for (const { kind, start, end } of scanSql(sql)) {
+    if (kind === 'semicolon' || kind === 'stray-comment-end') continue;
+    addPlain(from, start);
+    add(kind === 'unterminated-comment' ? 'comment' : kind, start, end);
+    from = end;
   }
+  addPlain(from, sql.length);
   return tokens;
 }
 
@@ -36,7 +46,8 @@ export function closingOf(tokens: readonly SqlToken[], open: number): number {
   return tokens.length - 1;
 }
 
-const isSign = (token: SqlToken | undefined, text: string): boolean => token?.kind === 'sign' && token.text === text;
+export const isSign = (token: SqlToken | undefined, text: string): boolean =>
+  token?.kind === 'sign' && token.text === text;
 const isWord = (token: SqlToken | undefined, text: string): boolean =>
   token?.kind === 'word' && token.text.toLowerCase() === text;
 

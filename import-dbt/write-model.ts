@@ -77,7 +77,7 @@ const oneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, ' 
 const RESERVED = /^(true|false|yes|no|on|off|null|y|n|~)$/i;
 
 /** A value as YAML on one line; a text without quotes where it stays a text. */
-export function inline(value: unknown): string {
+function inline(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inline).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).map(([key, item]) => `${inline(key)}: ${inline(item)}`);

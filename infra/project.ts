@@ -49,4 +49,4 @@ export async function withSource<T>(
 }
 
 /** Database of the project's own Postgres. */
-export const EMBEDDED_DATABASE = 'app';
+const EMBEDDED_DATABASE = 'app';

@@ -2,6 +2,5 @@
 export type { RefreshHook } from './analytics.ts';
 export { type AppOptions, createApp } from './app.ts';
 export { type Listening, listen } from './listen.ts';
-export { createOpenApiDocument } from './openapi.ts';
-export { type Problem, problemOf } from './problem.ts';
+export { type Problem } from './problem.ts';
 export { createTokenVerifier, mintToken, type VerifyToken } from './token.ts';

@@ -119,7 +119,7 @@ from (select database_name, schema_name, table_name from duckdb_tables() union a
 where database_name in ('bronze', 'silver', 'gold') order by 1`;
 
 /** Cuts text at the semicolons that end statements: not those in strings, quoted names, dollar quotes or comments. */
-export function splitStatements(text: string): { readonly complete: readonly string[]; readonly rest: string } {
+function splitStatements(text: string): { readonly complete: readonly string[]; readonly rest: string } {
   const complete: string[] = [];
   let start = 0;
   const token = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|;|['"]|\/\*/g;

@@ -1,8 +1,8 @@
 export { BROKEN, evaluate, nameOf, Scope } from './evaluate.ts';
 export { type Expression, ExpressionReader } from './expression.ts';
-export { JinjaError, KnownProblem } from './jinja-error.ts';
-export { createMacro, MacroReturn, type Origin, type Rendered, type RenderHooks, renderTemplate } from './render.ts';
-export { type Body, type Branch, type Parameter, parseTemplate, type Statement } from './template.ts';
+export { JinjaError } from './jinja-error.ts';
+export { createMacro, MacroReturn, type Origin, type Rendered, renderTemplate } from './render.ts';
+export { type Body, type Branch, parseTemplate, type Statement } from './template.ts';
 export { ValueError } from './value-error.ts';
 export {
   type CallArguments,

@@ -96,7 +96,7 @@ export function createRunEvent(facts: RunFacts): RunEvent {
   };
 }
 
-export function schemaFacet(
+function schemaFacet(
   columns: readonly { readonly name: string; readonly type: string; readonly description?: string | undefined }[],
 ): JsonObject {
   const fields = columns.map(({ name, type, description }) => ({ name, type, ...(description && { description }) }));

@@ -7,12 +7,11 @@ export {
   type ServerPlace,
   type ServerRecord,
   type ServerSpec,
-  takeDown,
 } from './background-server.ts';
 export { findTool, type Tool } from './find-tool.ts';
 export { findTools } from './find-tools.ts';
 export { type InfraState, infraDown, infraStatus, infraUp } from './infra.ts';
-export { endServerNow, isRunning, isSameProcess, startOf } from './processes.ts';
+export { endServerNow, isSameProcess, startOf } from './processes.ts';
 export {
   createTemporalNamespace,
   deleteTemporalNamespace,

@@ -92,7 +92,7 @@ export function endServerNow(server: { readonly process: ProcessIdentity }): voi
 }
 
 /** False when it does not run. */
-export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
   if (!isRunning(identity)) return false;
   try {
     return process.kill(identity.pid, signal);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { assertNoStack, parseError, parseJson } from '../support/cli.ts';
+import { assertNoStack } from '../support/cli.ts';
 import { SHOP_FILES, type TestProject, testProject } from '../support/project.ts';
 
 /** A change of models before anybody sees it: build --private, diff, query --private, promote, gc. */
@@ -10,15 +10,9 @@ import { SHOP_FILES, type TestProject, testProject } from '../support/project.ts
 let project: TestProject;
 before(async () => {
   project = await testProject();
-  await machine(['run', '--as-of', '2026-03-01']);
+  await project.machine(['run', '--as-of', '2026-03-01']);
 });
 after(() => project[Symbol.asyncDispose]());
-
-async function machine<T = Record<string, unknown>>(args: readonly string[], code = 0): Promise<T> {
-  const result = await project.sluice([...args, '--json']);
-  assert.equal(result.code, code, result.stdout + result.stderr);
-  return parseJson(result) as T;
-}
 
 async function human(args: readonly string[], code = 0): Promise<string> {
   const result = await project.sluice(args);
@@ -27,16 +21,10 @@ async function human(args: readonly string[], code = 0): Promise<string> {
   return result.stdout;
 }
 
-async function refused(args: readonly string[], code: string): Promise<{ message: string; remedy: string }> {
-  const error = parseError(await project.sluice([...args, '--json']));
-  assert.equal(error.code, code, error.message);
-  return error;
-}
-
 const TOTALS = 'sql/gold/shop/customer_totals.sql';
 const totals = async (args: readonly string[] = []) =>
   (
-    await machine<{ rows: { total: string }[] }>([
+    await project.machine<{ rows: { total: string }[] }>([
       'query',
       'select total from gold.customer_totals order by 1',
       ...args,
@@ -66,7 +54,7 @@ test('a private release is built, compared and asked without a reader seeing it,
   await project.write(TOTALS, SHOP_FILES[TOTALS].replace('sum(amount)', 'sum(amount + 1)'));
   const text = await human(['plan', '--select', 'changed+']);
   assert.match(text, /~ gold\.customer_totals +changed · not breaking[\s\S]*~ total: values change/);
-  const made = await machine<{
+  const made = await project.machine<{
     release: { private_name: string; version: string };
     models: { name: string; action: string }[];
   }>(['build', '--private', 'plus-one']);
@@ -76,14 +64,14 @@ test('a private release is built, compared and asked without a reader seeing it,
     ['gold.customer_totals'],
   );
   assert.deepEqual(await totals(), published, 'readers see what they saw');
-  assert.equal((await machine<{ release: { number: number } }>(['status'])).release.number, 1);
+  assert.equal((await project.machine<{ release: { number: number } }>(['status'])).release.number, 1);
   const mine = await totals(['--private', 'plus-one']);
   assert.deepEqual(
     mine,
     published.map((total) => (Number(total) + 40).toFixed(2)),
   );
 
-  const { models, same } = await machine<Difference>(['diff', '--private', 'plus-one']);
+  const { models, same } = await project.machine<Difference>(['diff', '--private', 'plus-one']);
   assert.deepEqual(
     models.map(({ model, kind, rows }) => [model, kind, rows?.by, rows?.changed, rows?.columns]),
     [['gold.customer_totals', 'different', 'key', 5, [{ column: 'total', rows: 5 }]]],
@@ -94,38 +82,42 @@ test('a private release is built, compared and asked without a reader seeing it,
   assert.match(told, /changed customer_id=1 \| total \d+\.\d\d → \d+\.\d\d/);
   assert.match(await human(['releases']), /private plus-one: \S+, on release 1.*sluice promote plus-one publishes it/);
 
-  const promoted = await machine<{ release: { number: number; version: string } }>(['promote', 'plus-one']);
+  const promoted = await project.machine<{ release: { number: number; version: string } }>(['promote', 'plus-one']);
   assert.deepEqual([promoted.release.number, promoted.release.version], [2, made.release.version]);
   assert.deepEqual(await totals(), mine);
-  await refused(['promote', 'plus-one'], 'PRIVATE_RELEASE_NOT_FOUND');
-  assert.equal((await machine<{ to_run: number }>(['plan'])).to_run, 0, 'what was promoted is what the project says');
-  const between = await machine<Difference>(['diff']);
+  await project.refused(['promote', 'plus-one'], 'PRIVATE_RELEASE_NOT_FOUND');
+  assert.equal(
+    (await project.machine<{ to_run: number }>(['plan'])).to_run,
+    0,
+    'what was promoted is what the project says',
+  );
+  const between = await project.machine<Difference>(['diff']);
   assert.deepEqual(
     between.models.map(({ model }) => model),
     ['gold.customer_totals'],
   );
-  await machine(['diff', '--exit-code'], 1);
-  assert.equal((await machine<Difference>(['diff', '2', '2', '--exit-code'])).equal, true);
+  await project.machine(['diff', '--exit-code'], 1);
+  assert.equal((await project.machine<Difference>(['diff', '2', '2', '--exit-code'])).equal, true);
 });
 
 test('a private release whose base was overtaken is refused, built again, and then promoted with both changes', async () => {
   await project.write(TOTALS, SHOP_FILES[TOTALS].replace('sum(amount)', 'sum(amount + 2)'));
-  await machine(['build', '--private', 'late']);
+  await project.machine(['build', '--private', 'late']);
   await project.client.query(`insert into shop.orders values (900, 1, '2026-01-05', 10)`);
-  await machine(['extract']);
-  await machine(['build', '--select', 'gold.fct_orders']);
-  const error = await refused(['promote', 'late'], 'RELEASE_CONFLICT');
+  await project.machine(['extract']);
+  await project.machine(['build', '--select', 'gold.fct_orders']);
+  const error = await project.refused(['promote', 'late'], 'RELEASE_CONFLICT');
   assert.match(error.message, /began from release 2, but release 3/);
   assert.match(error.remedy, /sluice build --private late/);
   assert.match(await human(['releases']), /private late: .*its base is no longer current/);
-  await machine(['build', '--private', 'late']);
-  await machine(['promote', 'late']);
-  const { rows } = await machine<{ rows: { n: string; total: string }[] }>([
+  await project.machine(['build', '--private', 'late']);
+  await project.machine(['promote', 'late']);
+  const { rows } = await project.machine<{ rows: { n: string; total: string }[] }>([
     'query',
     'select orders as n, total from gold.customer_totals where customer_id = 1',
   ]);
   const [expected] = (
-    await machine<{ rows: { n: string; total: string }[] }>([
+    await project.machine<{ rows: { n: string; total: string }[] }>([
       'query',
       `select count(*) as n, cast(sum(amount + 2) as decimal(18, 2)) as total from gold.fct_orders where customer_id = 1 and day <= '2026-03-01'`,
     ])
@@ -135,27 +127,27 @@ test('a private release whose base was overtaken is refused, built again, and th
 
 test('gc keeps the files of private releases, and takes those of discarded ones', async () => {
   const files = async () => (await readdir(join(project.dir, '.sluice', 'lake', 'warehouse', 'files'))).length;
-  await machine(['gc', '--older-than', '0m', '--idle']);
+  await project.machine(['gc', '--older-than', '0m', '--idle']);
   const before = await files();
   await project.write(TOTALS, SHOP_FILES[TOTALS].replace('sum(amount)', 'sum(amount + 3)'));
-  await machine(['build', '--private', 'kept']);
+  await project.machine(['build', '--private', 'kept']);
   await project.write(TOTALS, SHOP_FILES[TOTALS].replace('sum(amount)', 'sum(amount + 4)'));
-  await machine(['build', '--private', 'kept']);
+  await project.machine(['build', '--private', 'kept']);
   assert.equal(await files(), before + 2);
-  await machine(['gc', '--older-than', '0m', '--idle']);
+  await project.machine(['gc', '--older-than', '0m', '--idle']);
   assert.equal(await files(), before + 1, 'only the newest of a name is kept');
   assert.equal((await totals(['--private', 'kept'])).length, 5);
   assert.match(await human(['releases', '--discard', 'kept']), /Private release kept is discarded/);
-  await machine(['gc', '--older-than', '0m', '--idle']);
+  await project.machine(['gc', '--older-than', '0m', '--idle']);
   assert.equal(await files(), before);
-  await refused(['query', 'select 1', '--private', 'kept'], 'PRIVATE_RELEASE_NOT_FOUND');
-  await refused(['build', '--private', '../up'], 'USAGE');
+  await project.refused(['query', 'select 1', '--private', 'kept'], 'PRIVATE_RELEASE_NOT_FOUND');
+  await project.refused(['build', '--private', '../up'], 'USAGE');
   await project.write(TOTALS, SHOP_FILES[TOTALS].replace('sum(amount)', 'sum(amount + 2)'));
 });
 
 test('a private build without a change keeps nothing and says so', async () => {
-  await machine(['build']);
+  await project.machine(['build']);
   const text = await human(['build', '--private', 'nothing']);
   assert.match(text, /Nothing new/);
-  await refused(['diff', '--private', 'nothing'], 'PRIVATE_RELEASE_NOT_FOUND');
+  await project.refused(['diff', '--private', 'nothing'], 'PRIVATE_RELEASE_NOT_FOUND');
 });

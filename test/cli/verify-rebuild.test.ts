@@ -16,20 +16,14 @@ import { SHOP_FILES, type TestProject, testProject } from '../support/project.ts
 let project: TestProject;
 before(async () => {
   project = await testProject();
-  await machine(['run', '--as-of', '2026-03-01']);
+  await project.machine(['run', '--as-of', '2026-03-01']);
   await project.client.query(`
     update shop.orders set amount = amount + 1 where id % 7 = 0;
     delete from shop.orders where id % 50 = 0;
     insert into shop.orders values (700, 3, '2026-02-02', 12.5)`);
-  await machine(['run', '--as-of', '2026-03-01']);
+  await project.machine(['run', '--as-of', '2026-03-01']);
 });
 after(() => project[Symbol.asyncDispose]());
-
-async function machine<T = Record<string, unknown>>(args: readonly string[], code = 0): Promise<T> {
-  const result = await project.sluice([...args, '--json']);
-  assert.equal(result.code, code, result.stdout + result.stderr);
-  return parseJson(result) as T;
-}
 
 interface Report {
   readonly equal: boolean;
@@ -75,9 +69,9 @@ async function plant(sql: string): Promise<void> {
 
 test('a release made by increments equals its rebuild, also when bronze has gone on; nothing is published or left behind', async () => {
   await project.client.query(`insert into shop.orders values (800, 3, '2026-02-02', 1)`);
-  await machine(['extract']);
+  await project.machine(['extract']);
   const state = await project.state();
-  const report = await machine<Report>(['verify', '--rebuild']);
+  const report = await project.machine<Report>(['verify', '--rebuild']);
   assert.deepEqual([report.equal, report.not_compared], [true, []]);
   assert.deepEqual(
     report.models.map(({ model, kind }) => [model, kind]),
@@ -101,7 +95,7 @@ test('a value, a row too many and a row too few are each found, with model, key 
   assert.match(result.stdout, /amount: 1 row with another value/);
   assert.match(result.stdout, /changed order_id=9 \| amount 11\.26 → 11\.25/);
   assert.match(result.stderr, /✓ verify +gold\.fct_orders/);
-  const report = await machine<Report>(['verify', '--rebuild'], 1);
+  const report = await project.machine<Report>(['verify', '--rebuild'], 1);
   const facts = report.models.find(({ model }) => model === 'gold.fct_orders')?.rows;
   assert.deepEqual([facts?.added, facts?.removed, facts?.changed], [1, 1, 1]);
   assert.deepEqual(facts?.columns, [{ column: 'amount', rows: 1 }]);
@@ -120,15 +114,15 @@ test('a value, a row too many and a row too few are each found, with model, key 
 });
 
 test('a row that stands twice, where the key no longer holds, is found as a bag', async () => {
-  await machine(['rollback', '2']);
+  await project.machine(['rollback', '2']);
   await plant('insert into main.customer_totals select * from main.customer_totals where customer_id = 2');
-  const report = await machine<Report>(['verify', '--rebuild'], 1);
+  const report = await project.machine<Report>(['verify', '--rebuild'], 1);
   const totals = report.models.find(({ model }) => model === 'gold.customer_totals');
   assert.deepEqual([totals?.kind, totals?.rows?.removed, totals?.rows?.added], ['different', 1, 0]);
 });
 
 test('a model whose definition is no longer the release’s, and what reads it, is named and not compared', async () => {
-  await machine(['rollback', '2']);
+  await project.machine(['rollback', '2']);
   const file = 'sql/gold/shop/fct_orders.sql';
   await project.write(
     file,

@@ -31,7 +31,7 @@ export async function openSession(t: TestContext): Promise<Session> {
 }
 
 /** The columns that a replay gives again: all of them, or all but those that follow the real clock. */
-export function replayedColumns(table: TableName, clock: 'loaded' | 'evolved'): readonly string[] {
+function replayedColumns(table: TableName, clock: 'loaded' | 'evolved'): readonly string[] {
   return TABLES[table].filter((column) => clock === 'loaded' || column !== 'updated_at');
 }
 

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type Bronze, openBronze } from '../../warehouse/bronze/index.ts';
 import { currentRowsSql, logRowsSql } from '../../warehouse/core/bronze-sql.ts';
@@ -22,6 +21,7 @@ import {
   type VerifyReport,
   verifySource,
 } from '../../warehouse/extract/index.ts';
+import { eventually } from '../support/eventually.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 
 /** A database, a lake and the way from one to the other: what most tests of extraction need. */
@@ -141,22 +141,19 @@ export function openLakePerTest(receive: (lake: TestLake) => void | Promise<void
   });
 }
 
-const SETTLE_MS = 120_000;
-
 async function settle(client: pg.Client): Promise<void> {
   const begun = await client.query<{ xid: string; at: string }>(
     'select pg_current_xact_id()::text as xid, clock_timestamp()::text as at',
   );
   const { xid, at } = begun.rows[0] ?? {};
-  for (const until = Date.now() + SETTLE_MS; Date.now() < until; await sleep(20)) {
+  await eventually('no older transaction is open', async () => {
     const { rows } = await client.query<{ settled: boolean }>(
       `select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 and not exists (
                 select from pg_stat_activity where datname = current_database() and xact_start < $2::timestamptz) as settled`,
       [xid, at],
     );
-    if (rows[0]?.settled === true) return;
-  }
-  throw new Error(`a transaction has been open for ${SETTLE_MS} ms`);
+    return rows[0]?.settled === true;
+  });
 }
 
 /** A source `app` of the schema app. */

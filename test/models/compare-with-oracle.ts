@@ -18,7 +18,7 @@ import { readCsvSql } from './build-models.ts';
  */
 
 /** Dataset → its key, by which rows of both sides are matched. */
-export const ORACLE_KEYS = {
+const ORACLE_KEYS = {
   dim_accounts: ['account_id'],
   dim_tags: ['tag_id'],
   fct_transactions: ['transaction_id'],

@@ -6,7 +6,8 @@ import { createApp, createTokenVerifier, listen } from '../../service/index.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
 import { openServing } from '../../warehouse/serve/index.ts';
 import { ALICE, CARLA, silent } from '../serve/support/gold.ts';
-import { eventually, fetchReply, SECRET, sendRaw, startService, type TestService } from './support/service.ts';
+import { eventually } from '../support/eventually.ts';
+import { fetchReply, SECRET, sendRaw, startService, type TestService } from './support/service.ts';
 
 let service: TestService;
 const refreshed: string[] = [];
@@ -194,15 +195,15 @@ test('a client that goes away frees its place at once, running or waiting', asyn
   });
   // One tenant may hold all places but one.
   await eventually(
+    'three run and nine wait',
     () => service.serving.load().running === 3 && service.serving.load().waiting === 9,
     3_000,
-    'three run and nine wait',
   );
   for (const socket of sockets) socket.destroy();
   await eventually(
+    'all places are free',
     () => service.serving.load().running === 0 && service.serving.load().waiting === 0,
     1_000,
-    'all places are free',
   );
   assert.equal((await service.get('/api/analytics/datasets/fct_transactions/query?limit=1', ALICE)).status, 200);
 });
@@ -220,9 +221,9 @@ test('two hundred clients that go away leave nothing behind', async () => {
     );
   }
   await eventually(
+    'nothing runs or waits',
     () => service.serving.load().running === 0 && service.serving.load().waiting === 0,
     2_000,
-    'nothing runs or waits',
   );
   assert.equal(service.serving.load().enginePid, pid, 'no engine had to be killed');
   assert.equal((await service.get('/api/analytics/datasets/fct_transactions/query?limit=1', ALICE)).status, 200);
@@ -244,7 +245,7 @@ test('closing lets a running answer finish and takes no new one', async () => {
   socket.on('data', (part) => {
     said += part.toString();
   });
-  await eventually(() => serving.load().running === 1 || said !== '', 2_000, 'the request runs');
+  await eventually('the request runs', () => serving.load().running === 1 || said !== '', 2_000);
   const ended = once(socket, 'close');
   await listening.close(5_000);
   await ended;

@@ -4,7 +4,8 @@ import { isSluiceError } from '../../warehouse/core/errors.ts';
 import type { Release } from '../../warehouse/core/release.ts';
 import { followReleases, openServing, type PinnedRelease } from '../../warehouse/serve/index.ts';
 import { ALICE, BORIS, createGold, DATASETS, DIM_ACCOUNTS, FCT_TRANSACTIONS, silent } from '../serve/support/gold.ts';
-import { eventually, startService } from './support/service.ts';
+import { eventually } from '../support/eventually.ts';
+import { startService } from './support/service.ts';
 
 const QUERY = '/api/analytics/datasets/fct_transactions/query';
 
@@ -39,7 +40,7 @@ test('six releases swapped under load fail no request and mix no two', async () 
       assert.ok(next !== undefined);
       await service.serving.swap(next);
       const before = served;
-      await eventually(() => served > before, 10_000, 'requests are answered between swaps');
+      await eventually('requests are answered between swaps', () => served > before, 10_000);
     }
     end.abort();
     await Promise.all(clients);
@@ -125,7 +126,7 @@ test('a tenant that floods the service waits for itself; another is answered mea
   const service = await startService({ limits: { timeoutMs: 3_000, maxQueuedPerTenant: 10, poolSize: 3 } });
   try {
     const flood = Array.from({ length: 60 }, () => service.get('/api/analytics/datasets/slow/query', ALICE));
-    await eventually(() => service.serving.load().waiting === 10, 5_000, 'the flood waits');
+    await eventually('the flood waits', () => service.serving.load().waiting === 10, 5_000);
     const times: number[] = [];
     for (let round = 0; round < 20; round += 1) {
       const started = performance.now();
@@ -146,7 +147,7 @@ test('a tenant that floods the service waits for itself; another is answered mea
     assert.ok(replies.every((reply) => reply.headers.get('content-type') === 'application/problem+json'));
     // a query that was answered with 504 holds its place until the engine has let go of it
     const idle = (): boolean => service.serving.load().running === 0 && service.serving.load().waiting === 0;
-    await eventually(idle, 10_000, 'the service is idle again');
+    await eventually('the service is idle again', idle, 10_000);
   } finally {
     await service.stop();
   }
@@ -176,7 +177,7 @@ test('an engine killed again and again under load gives answers or errors to ret
     const clients = [client(), client(), client(), client()];
     for (let round = 0; round < 5; round += 1) {
       const ok = statuses.get(200) ?? 0;
-      await eventually(() => (statuses.get(200) ?? 0) > ok + 4, 10_000, 'answers come again');
+      await eventually('answers come again', () => (statuses.get(200) ?? 0) > ok + 4, 10_000);
       const pid = service.serving.load().enginePid;
       if (pid !== undefined) process.kill(pid, 'SIGKILL');
     }
@@ -232,14 +233,14 @@ test('follows the current release, forward and back, and survives what cannot be
       (error) => isSluiceError(error, 'NO_RELEASE'),
     );
     current = pinned.get(1)?.release;
-    await eventually(() => serving.isReady(), 10_000, 'the first release is served');
+    await eventually('the first release is served', () => serving.isReady(), 10_000);
     assert.equal(serving.release().version, 'a');
     broken = true;
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.equal(serving.release().version, 'a');
     broken = false;
     current = pinned.get(2)?.release;
-    await eventually(() => serving.release().version === 'b', 10_000, 'the second release is served');
+    await eventually('the second release is served', () => serving.release().version === 'b', 10_000);
     current = pinned.get(3)?.release;
     await assert.rejects(
       (async () => {
@@ -254,11 +255,11 @@ test('follows the current release, forward and back, and survives what cannot be
     const first = pinned.get(1);
     assert.ok(first !== undefined);
     current = { ...first.release, number: 4, kind: 'rollback' };
-    await eventually(() => serving.release().version === 'a', 10_000, 'the rollback is served');
+    await eventually('the rollback is served', () => serving.release().version === 'a', 10_000);
     assert.equal(serving.release().number, 4);
     const pid = serving.load().enginePid;
     current = { ...first.release, number: 5, kind: 'rollback' };
-    await eventually(() => serving.release().number === 5, 10_000, 'the new number of the same content is told');
+    await eventually('the new number of the same content is told', () => serving.release().number === 5, 10_000);
     assert.equal(serving.load().enginePid, pid, 'the same content needs no new engine');
   } finally {
     await following.stop();

@@ -19,7 +19,7 @@ const SHARED_DIR = join(tmpdir(), `sluice-test-postgres-${userInfo().uid}`);
 let shared: Promise<EmbeddedPostgres> | undefined;
 
 /** The cluster that tests share, for whoever starts many test processes. Stop it at the end. */
-export function startTestPostgres(): Promise<EmbeddedPostgres> {
+function startTestPostgres(): Promise<EmbeddedPostgres> {
   return startEmbeddedPostgres({ dir: SHARED_DIR, durable: false, log: createLog({ level: 'error' }) });
 }
 

@@ -1,9 +1,10 @@
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { type CliOptions, type CliResult, runCli } from './cli.ts';
+import { type CliOptions, type CliResult, parseError, parseJson, runCli } from './cli.ts';
 import { type TestDatabase, testDatabase } from './postgres.ts';
 
 /** A small project of its own, a shop, against a database of its own: customers by cursor, orders compared whole, three models, one dataset. */
@@ -16,6 +17,10 @@ export interface TestProject extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   /** `sluice ARGS --project DIR` with the project's options; `env` overrides them. */
   sluice(args: readonly string[], options?: CliOptions): Promise<CliResult>;
+  /** `sluice ARGS --json`: the object it prints. It must end with `code`, 0 when left out. */
+  machine<T = Record<string, unknown>>(args: readonly string[], code?: number): Promise<T>;
+  /** The error of `sluice ARGS --json`, which must be of this code. */
+  refused(args: readonly string[], code: string): Promise<{ readonly message: string; readonly remedy: string }>;
   write(path: string, text: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** What a failed command must leave as it was, and what it must not leave behind. */
@@ -43,14 +48,25 @@ export async function testProject(): Promise<TestProject> {
   };
   for (const [path, text] of Object.entries(SHOP_FILES)) await write(path, text);
   const names = (path: string): Promise<string[]> => readdir(join(dir, path)).catch(() => []);
+  const sluice: TestProject['sluice'] = (args, options = {}) =>
+    runCli([...args, '--project', dir], { ...options, env: { ...env, ...options.env } });
   return {
     dir,
     database,
     client,
     env,
     write,
-    sluice: (args, options = {}) =>
-      runCli([...args, '--project', dir], { ...options, env: { ...env, ...options.env } }),
+    sluice,
+    machine: async <T>(args: readonly string[], code = 0) => {
+      const result = await sluice([...args, '--json']);
+      assert.equal(result.code, code, result.stdout + result.stderr);
+      return parseJson(result) as T;
+    },
+    refused: async (args, code) => {
+      const error = parseError(await sluice([...args, '--json']));
+      assert.equal(error.code, code, error.message);
+      return error;
+    },
     remove: (path) => rm(join(dir, path), { recursive: true }),
     state: async () => ({
       commits: await names('.sluice/lake/bronze/shop/_log'),

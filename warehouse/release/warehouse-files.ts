@@ -12,7 +12,7 @@ import { fileKey, type StoredFile } from './manifest.ts';
 export type StoredFiles = Readonly<Record<WarehouseFile, StoredFile>>;
 
 /** Paths of the two files in a folder. The names matter: DuckDB calls a database after its file. */
-export function warehousePathsIn(dir: string): WarehousePaths {
+function warehousePathsIn(dir: string): WarehousePaths {
   return { silver: join(dir, 'silver.duckdb'), gold: join(dir, 'gold.duckdb') };
 }
 

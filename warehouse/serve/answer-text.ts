@@ -50,7 +50,7 @@ export function jsonColumns(chunk: DuckDBDataChunk, columns: readonly { readonly
 }
 
 /** BIGINT, DECIMAL, dates, times and UUIDs as exact text, bytes in base64, smaller integers and finite doubles as numbers. JSON has no NaN or infinity: null. */
-export function jsonValue(value: DuckDBValue, type: ColumnType): Json {
+function jsonValue(value: DuckDBValue, type: ColumnType): Json {
   if (value === null) return null;
   switch (type.kind) {
     case 'boolean':

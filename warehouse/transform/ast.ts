@@ -71,6 +71,17 @@ export function* walk(value: AstValue | undefined): Generator<AstNode> {
   }
 }
 
+/** Expression nodes outside subqueries; a subquery itself, and what is compared with it, is among them. */
+export function* ownNodes(value: AstValue | undefined): Generator<AstNode> {
+  if (Array.isArray(value)) for (const item of value) yield* ownNodes(item);
+  else if (isNode(value)) {
+    yield value;
+    for (const [field, inner] of Object.entries(value)) {
+      if (!(value['class'] === 'SUBQUERY' && field === 'subquery')) yield* ownNodes(inner);
+    }
+  }
+}
+
 export function isList(value: AstValue): value is readonly AstValue[] {
   return Array.isArray(value);
 }

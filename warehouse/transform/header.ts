@@ -3,8 +3,9 @@ import type { z } from 'zod';
 import { nearestOf } from '../core/nearest.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { offsetOfPlainPath, readPlainYaml, toPlainValue } from './plain-yaml.ts';
+import { scanSql } from './scan-sql.ts';
 import type { SourceLocation } from './source-location.ts';
-import { locate, scanSql } from './source-text.ts';
+import { locate } from './source-text.ts';
 import { TEST_WORDS } from './test-words.ts';
 
 /** Cuts a SQL file into its YAML header and its SELECT, and checks the header with every error at its own line and column. */

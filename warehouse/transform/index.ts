@@ -41,6 +41,7 @@ export {
 export type { ColumnChange } from './plan/column-changes.ts';
 export { comparePlanFacts, type PlanFacts, planFactsSchema } from './plan/plan-facts.ts';
 export { type Plan, type PlanChange, type PlanOptions, type PlanStep, planBuild } from './plan.ts';
+export { scanSql } from './scan-sql.ts';
 export { selectModels } from './select.ts';
 export { formatLocation, type SourceLocation } from './source-location.ts';
 export { type LintFinding, lintProject } from './style/lint-project.ts';

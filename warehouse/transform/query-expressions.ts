@@ -96,14 +96,3 @@ export function equalitiesOf(value: AstValue | undefined, frames: readonly Frame
   );
   return sides[0] !== undefined && sides[1] !== undefined ? [[sides[0], sides[1]]] : [];
 }
-
-/** Expression nodes, not entering subqueries. */
-export function* walkExpressions(value: AstValue | undefined): Generator<AstNode> {
-  if (Array.isArray(value)) for (const item of value) yield* walkExpressions(item);
-  else if (isNode(value)) {
-    yield value;
-    for (const [field, inner] of Object.entries(value)) {
-      if (!(value['class'] === 'SUBQUERY' && field === 'subquery')) yield* walkExpressions(inner);
-    }
-  }
-}

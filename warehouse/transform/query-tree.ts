@@ -1,5 +1,16 @@
 import { BRONZE_META_COLUMNS } from '../core/bronze-table.ts';
-import { type AstNode, type AstValue, ctesOf, isNode, nodeOf, nodesOf, numberOf, textOf, textsOf } from './ast.ts';
+import {
+  type AstNode,
+  type AstValue,
+  ctesOf,
+  isNode,
+  nodeOf,
+  nodesOf,
+  numberOf,
+  ownNodes,
+  textOf,
+  textsOf,
+} from './ast.ts';
 import {
   aliasesOf,
   columnsOf,
@@ -9,10 +20,9 @@ import {
   NotProvable,
   resolveReference,
   typeOf,
-  walkExpressions,
 } from './query-expressions.ts';
 import { EMPTY_FRAME, type Frame, frameOf, joinFrames, type QueryColumn, resolveColumn } from './query-scope.ts';
-import { isCteReference, tableNameOf } from './references.ts';
+import { isCteReference, tableNameOf, writtenAs } from './references.ts';
 import type { BoundColumn } from './sql-engine.ts';
 
 /** A query's syntax tree with its names resolved, as far as the proof of locality needs: views looked through, CTEs bound at each use. */
@@ -119,7 +129,7 @@ function bindSetOperation(node: AstNode, scope: Scope, context: Context): SetOpe
   if (!['UNION', 'EXCEPT', 'INTERSECT'].includes(operation) || left === undefined || right === undefined) {
     throw new NotProvable(`it has a ${operation.toLowerCase().replaceAll('_', ' ')}`);
   }
-  if ([...walkExpressions(node['modifiers'])].some((part) => part['class'] === 'SUBQUERY')) {
+  if ([...ownNodes(node['modifiers'])].some((part) => part['class'] === 'SUBQUERY')) {
     throw new NotProvable('a subquery orders or limits a set operation');
   }
   if (left.columns.length !== right.columns.length)
@@ -159,7 +169,7 @@ function bindSelect(node: AstNode, scope: Scope, context: Context): Select {
     node['qualify'] ?? null,
     modifiers,
   ];
-  const parts = [...walkExpressions(expressions)];
+  const parts = [...ownNodes(expressions)];
   const subqueries = parts.flatMap((part) => bindSubquery(part, inner, context) ?? []);
   const own = new Set(from.frame.star.concat(from.frame.bindings.flatMap((binding) => binding.columns)));
   checkAggregates(parts, from.frame, scope.frames, context);
@@ -240,7 +250,7 @@ function isAggregateCall(part: AstNode, context: Context): boolean {
 function checkAggregates(parts: readonly AstNode[], own: Frame, around: readonly Frame[], context: Context): void {
   if (around.length === 0) return;
   for (const part of parts.filter((call) => isAggregateCall(call, context))) {
-    for (const inner of walkExpressions(Object.values(part))) {
+    for (const inner of ownNodes(Object.values(part))) {
       if (inner['class'] === 'COLUMN_REF' && resolveReference(inner, [own]) === undefined) {
         throw new NotProvable('a subquery may aggregate columns of the query around it');
       }
@@ -279,7 +289,7 @@ function bindFrom(node: AstNode, scope: Scope, context: Context): From {
   const rows =
     type === 'TABLE_FUNCTION' ? functionColumns(node) : type === 'EXPRESSION_LIST' ? valuesColumns(node) : undefined;
   if (rows === undefined) throw new NotProvable(`it reads a ${type.toLowerCase().replaceAll('_', ' ')}`);
-  if ([...walkExpressions(Object.values(node))].some((part) => part['class'] === 'SUBQUERY')) {
+  if ([...ownNodes(Object.values(node))].some((part) => part['class'] === 'SUBQUERY')) {
     throw new NotProvable('a subquery stands in the arguments of a table function');
   }
   return named({ kind: 'rows', columns: rows }, alias, [], rename);
@@ -315,12 +325,7 @@ function named(relation: Relation, alias: string, path: readonly string[], renam
 }
 
 function bindTable(node: AstNode, scope: Scope, context: Context): From {
-  const parts = [node['catalog_name'], node['schema_name'], node['table_name']].map((part) =>
-    textOf(part).toLowerCase(),
-  );
-  const path = parts.filter((part) => part !== '');
-  const ownAlias = textOf(node['alias']).toLowerCase();
-  const alias = ownAlias === '' ? (path.at(-1) ?? '') : ownAlias;
+  const { path, alias, hasOwnAlias } = writtenAs(node);
   const rename = textsOf(node['column_name_alias']);
   if (isCteReference(node, scope.ctes)) {
     const cte = scope.ctes.get(path[0] ?? '');
@@ -333,7 +338,7 @@ function bindTable(node: AstNode, scope: Scope, context: Context): From {
   const bound = table === undefined ? undefined : context.columns.get(table);
   if (table === undefined || bound === undefined) throw new NotProvable(`the table ${path.join('.')} is not known`);
   const view = context.viewAt(node, table);
-  const qualifier = ownAlias === '' ? path : [];
+  const qualifier = hasOwnAlias ? [] : path;
   if (view !== undefined) {
     const relation = bindNode(view, { ctes: new Map(), frames: [] }, context);
     const names = bound.map((column) => column.name);
@@ -383,7 +388,7 @@ function bindJoin(node: AstNode, scope: Scope, context: Context): From {
   });
   const merged = pairs.map((pair) => ({ ...pair, column: mergedColumn(kind, pair) }));
   const both = joinFrames(left.frame, right.frame, new Map(merged.map(({ name, column }) => [name, column])));
-  const parts = [...walkExpressions(node['condition'])];
+  const parts = [...ownNodes(node['condition'])];
   const relation: Join = {
     kind: 'join',
     join: kind,

@@ -7,7 +7,8 @@ import type { ProjectFile } from './load.ts';
 import { asOfMacro, BUILT_IN_MACROS, createMacroSql } from './macros.ts';
 import type { Macro } from './model.ts';
 import { readReferences } from './references.ts';
-import { locate, offsetOfByte, scanSql } from './source-text.ts';
+import { scanSql } from './scan-sql.ts';
+import { locate, offsetOfByte } from './source-text.ts';
 import type { SqlEngine } from './sql-engine.ts';
 
 /** Macros of sql/macros/*.sql, checked, ordered and created for binding. One macro per file, scalar, reading no tables. */

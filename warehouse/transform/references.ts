@@ -37,7 +37,7 @@ export function readReferences(query: AstNode): References {
     }
     const type = textOf(value['type']);
     if (type === 'BASE_TABLE' && !isCteReference(value, scope)) {
-      tables.push({ name: tableNameOf(value), written: writtenNameOf(value), node: value });
+      tables.push({ name: tableNameOf(value), written: pathOf(value).join('.'), node: value });
     } else if (type === 'TABLE_FUNCTION') {
       const call = value['function'];
       if (isNode(call)) {
@@ -71,9 +71,17 @@ export function tableNameOf(table: AstNode): string | undefined {
   return undefined;
 }
 
-function writtenNameOf(table: AstNode): string {
-  return [table['catalog_name'], table['schema_name'], table['table_name']]
-    .map((part) => textOf(part))
-    .filter((part) => part !== '')
-    .join('.');
+/** How a table is named in FROM: its path as written, and the alias by which its columns are reached; both in lower case. */
+export function writtenAs(table: AstNode): {
+  readonly path: readonly string[];
+  readonly alias: string;
+  readonly hasOwnAlias: boolean;
+} {
+  const path = pathOf(table).map((part) => part.toLowerCase());
+  const own = textOf(table['alias']).toLowerCase();
+  return { path, alias: own === '' ? (path.at(-1) ?? '') : own, hasOwnAlias: own !== '' };
+}
+
+function pathOf(table: AstNode): readonly string[] {
+  return [table['catalog_name'], table['schema_name'], table['table_name']].map(textOf).filter((part) => part !== '');
 }

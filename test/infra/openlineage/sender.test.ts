@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createRunEvent } from '../../../infra/openlineage/events.ts';
 import { createEventSender } from '../../../infra/openlineage/sender.ts';
 import { createLog } from '../../../warehouse/core/log.ts';
+import { eventually } from '../../support/eventually.ts';
 import { startReceiver } from './receiver.ts';
 
 /** The sender against receivers that refuse, fail or never answer: which events they are offered. */
 
 const JOBS = Array.from({ length: 40 }, (_, i) => `job ${i}`);
-const GIVE_UP_MS = 60_000;
 
 function sendAll(url: string) {
   const sender = createEventSender(url, createLog({ level: 'silent' }));
@@ -24,8 +23,7 @@ for (const answer of [201, 400] as const) {
   test(`a receiver that answers ${answer} is offered every event, once and in order`, async (t) => {
     const receiver = await startReceiver(t, answer);
     const sender = sendAll(receiver.url);
-    for (const until = Date.now() + GIVE_UP_MS; receiver.events.length < JOBS.length && Date.now() < until; )
-      await sleep(20);
+    await eventually('every event has come', () => receiver.events.length >= JOBS.length);
     await sender.settle();
     assert.deepEqual(
       receiver.events.map(({ job }) => job.name),

@@ -9,7 +9,8 @@ import { startEmbeddedPostgres } from '../../../infra/postgres/index.ts';
 import { findPostmaster, isAlive, isServerOf } from '../../../infra/postgres/postmaster.ts';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import type { ProgressEvent } from '../../../warehouse/core/progress.ts';
-import { ask, clusterFolder, end, eventually, log, readyFolder, spawnOwner, startOwner } from './support.ts';
+import { eventually } from '../../support/eventually.ts';
+import { ask, clusterFolder, end, log, readyFolder, spawnOwner, startOwner } from './support.ts';
 
 test('starts, keeps data and port over a restart, and stops for good', async (t) => {
   const dir = await clusterFolder(t);

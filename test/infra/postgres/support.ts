@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../../infra/postgres/index.ts';
@@ -83,10 +82,4 @@ export async function ask<T extends pg.QueryResultRow>(url: string, sql: string)
   } finally {
     await client.end();
   }
-}
-
-/** Waits until something holds; fails after ten seconds. */
-export async function eventually(what: string, holds: () => boolean): Promise<void> {
-  for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) if (holds()) return;
-  throw new Error(`not in ten seconds: ${what}`);
 }

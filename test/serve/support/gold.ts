@@ -50,7 +50,7 @@ export const DIM_ACCOUNTS: Dataset = {
   entity: 'account',
 };
 
-export const DIM_TAGS: Dataset = {
+const DIM_TAGS: Dataset = {
   id: 'dim_tags',
   friendlyName: 'Tags',
   description: 'One row per tag.',
@@ -94,7 +94,7 @@ export const FCT_TRANSACTIONS: Dataset = {
 };
 
 /** A view so heavy that no request over it ends in time. */
-export const SLOW: Dataset = {
+const SLOW: Dataset = {
   id: 'slow',
   friendlyName: 'Slow',
   description: 'A cross join.',
@@ -124,7 +124,7 @@ export const WIDE: Dataset = {
   filters: { ids: {} },
 };
 
-export const CURRENCIES: Dataset = {
+const CURRENCIES: Dataset = {
   id: 'currencies',
   friendlyName: 'Currencies',
   description: 'Public.',

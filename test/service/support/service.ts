@@ -101,12 +101,3 @@ export async function sendRaw(port: number, bytes: string): Promise<string> {
     socket.on('close', () => resolve(said));
   });
 }
-
-/** Waits until `condition` holds, at most `ms`. */
-export async function eventually(condition: () => boolean, ms: number, what: string): Promise<void> {
-  const end = performance.now() + ms;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`not in ${ms} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}

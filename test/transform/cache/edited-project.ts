@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { BronzeSnapshot } from '../../../warehouse/core/bronze-table.ts';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import type { Release } from '../../../warehouse/core/release.ts';
 import {
@@ -12,6 +11,7 @@ import {
   type ProjectFiles,
   planBuild,
 } from '../../../warehouse/transform/index.ts';
+import { bronzeOf, releaseOf } from '../compile/built-release.ts';
 import { BRONZE, filesOf, modelText } from '../compile/project.ts';
 
 /** A project in which every kind of thing reads every other, ways to edit it, and what a cached compile and an uncached one say of it. */
@@ -225,48 +225,13 @@ export async function compileTexts(
 }
 
 function planOf(project: CompiledProject, previous: Release, bronzeTables: readonly BronzeTableFacts[]): Plan {
-  const bronze: BronzeSnapshot = {
-    tables: bronzeTables.map((facts) => ({
-      ...facts,
-      files: [{ commit: 2, path: '/1', rows: 10 }],
-      lastCommit: 2,
-      replacedAt: 0,
-    })),
-    commits: { app: 2 },
-  };
   return planBuild({
     project,
     previous,
-    bronze,
+    bronze: bronzeOf(bronzeTables, 2),
     asOf: '2026-01-02',
     dropHistory: new Set(['silver.history']),
   });
-}
-
-function releaseOf(project: CompiledProject): Release {
-  return {
-    format: 1,
-    asOf: '2026-01-01',
-    commits: { app: 1 },
-    datasets: [],
-    declarations: project.declarations,
-    tests: [],
-    version: 'v1',
-    number: 1,
-    kind: 'publish',
-    publishedAt: '2026-01-01T00:00:00Z',
-    files: { silver: { key: 's', bytes: 1, sha256: 's' }, gold: { key: 'g', bytes: 1, sha256: 'g' } },
-    models: project.models.map(({ name, materialized, fingerprint, shape, inputs, boundColumns }) => ({
-      name,
-      materialized,
-      fingerprint,
-      shape: { own: shape.own, rows: shape.rows, columns: shape.columns },
-      dataVersion: 1,
-      rows: 10,
-      columns: boundColumns,
-      consumed: Object.fromEntries(inputs.map((input) => [input, 1])),
-    })),
-  };
 }
 
 export const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -297,5 +262,5 @@ export async function assertSame(
 export async function openStart(dir: string): Promise<Release> {
   const first = await compileTexts(start(), BRONZE, 'all', dir);
   assert.ok('project' in first, JSON.stringify(first));
-  return releaseOf(first.project);
+  return releaseOf(first.project, bronzeOf(BRONZE, 1), '2026-01-01');
 }

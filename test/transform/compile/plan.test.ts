@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BronzeSnapshot } from '../../../warehouse/core/bronze-table.ts';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
-import type { Release } from '../../../warehouse/core/release.ts';
-import { type CompiledProject, type Plan, planBuild, selectModels } from '../../../warehouse/transform/index.ts';
+import { type Plan, planBuild, selectModels } from '../../../warehouse/transform/index.ts';
+import { releaseOf } from './built-release.ts';
 import { BRONZE, compile, modelText } from './project.ts';
 
 const BY_USER = ['materialized: incremental', 'key: [id]', 'incremental: { by: [user_id] }'];
@@ -37,34 +37,6 @@ function bronzeAt(payments: number, accounts: number): BronzeSnapshot {
   return {
     tables: [at('payments', payments), at('accounts', accounts)],
     commits: { app: Math.max(payments, accounts) },
-  };
-}
-
-/** The release that building everything leaves behind. */
-function releaseOf(project: CompiledProject, bronze: BronzeSnapshot, asOf: string): Release {
-  const last = new Map(bronze.tables.map(({ table, lastCommit }) => [`bronze.app.${table}`, lastCommit]));
-  return {
-    format: 1,
-    asOf,
-    commits: bronze.commits,
-    datasets: [],
-    declarations: project.declarations,
-    tests: [],
-    version: 'v',
-    number: 1,
-    kind: 'publish',
-    publishedAt: '2026-01-01T00:00:00Z',
-    files: { silver: { key: 's', bytes: 1, sha256: 's' }, gold: { key: 'g', bytes: 1, sha256: 'g' } },
-    models: project.models.map(({ name, materialized, fingerprint, inputs, reachesAsOf, boundColumns }) => ({
-      name,
-      materialized,
-      fingerprint,
-      dataVersion: 1,
-      rows: 1,
-      columns: boundColumns,
-      consumed: Object.fromEntries(inputs.map((input) => [input, last.get(input) ?? 1])),
-      ...(reachesAsOf ? { asOf } : {}),
-    })),
   };
 }
 

@@ -77,6 +77,23 @@ export async function compile(
   return compileProject({ files: filesOf(texts), bronzeTables });
 }
 
+/** What is left when the files with problems, fewer than `most` at a time, are taken out. */
+export async function compileAccepted(
+  texts: Readonly<Record<string, string>>,
+  bronzeTables: readonly BronzeTableFacts[],
+  most: number,
+): Promise<CompiledProject> {
+  try {
+    return await compile(texts, bronzeTables);
+  } catch (error) {
+    if (!isSluiceError(error)) throw error;
+    const refused = new Set((error.details['diagnostics'] as readonly Diagnostic[]).map(({ at }) => at.file));
+    assert.ok(refused.size > 0 && refused.size < most, error.message);
+    const accepted = Object.entries(texts).filter(([file]) => !refused.has(file));
+    return compileAccepted(Object.fromEntries(accepted), bronzeTables, most);
+  }
+}
+
 export function modelText(sql: string, header: readonly string[] = []): string {
   return `/*\n${['description: a test', ...header].join('\n')}\n*/\n${sql}\n`;
 }

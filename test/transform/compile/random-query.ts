@@ -3,7 +3,7 @@ import type { Random } from '../../support/random.ts';
 /** Seeded random queries over small tables, made to hit the edges of the partition rule: NULLs, duplicates, every join, correlation, nesting. */
 
 /** Every table has k INTEGER, s VARCHAR, v INTEGER and l VARCHAR[]; silver.view is a view of bronze.app.b and silver.stored. */
-export const LEAVES = ['bronze.app.a', 'bronze.app.b', 'silver.stored', 'silver.looked_at'] as const;
+const LEAVES = ['bronze.app.a', 'bronze.app.b', 'silver.stored', 'silver.looked_at'] as const;
 
 const TOTAL = 'k nulls last, s nulls last, v nulls last';
 

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type DuckDb, openDuckDb } from '../../../warehouse/core/duckdb.ts';
-import { isSluiceError } from '../../../warehouse/core/errors.ts';
-import {
-  type CompiledModel,
-  type Diagnostic,
-  type RefreshRule,
-  TOUCHED_TABLE,
-} from '../../../warehouse/transform/index.ts';
+import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../../../warehouse/transform/index.ts';
 import { createRandom, type Random } from '../../support/random.ts';
-import { bronzeTable, compile, modelText } from './project.ts';
+import { bronzeTable, compileAccepted, modelText } from './project.ts';
 import { randomQuery } from './random-query.ts';
 
 const COLUMNS = { k: 'INTEGER', s: 'VARCHAR', v: 'INTEGER', l: 'VARCHAR[]' };
@@ -53,17 +47,8 @@ async function compileRandom(random: Random, count: number): Promise<readonly Co
     const header = ['materialized: incremental', 'key: [k, s, v]', `incremental: { by: [${by}] }`];
     texts.set(`sql/silver/app/m${i}.sql`, modelText(randomQuery(random), header));
   }
-  for (;;) {
-    try {
-      const project = await compile(Object.fromEntries(texts), BRONZE);
-      return project.models.filter(({ table }) => /^m\d/.test(table));
-    } catch (error) {
-      if (!isSluiceError(error)) throw error;
-      const refused = new Set((error.details['diagnostics'] as readonly Diagnostic[]).map(({ at }) => at.file));
-      assert.ok(refused.size < count / 3, error.message);
-      for (const file of refused) texts.delete(file);
-    }
-  }
+  const project = await compileAccepted(Object.fromEntries(texts), BRONZE, count / 3);
+  return project.models.filter(({ table }) => /^m\d/.test(table));
 }
 
 async function openWarehouse(): Promise<DuckDb> {

@@ -7,7 +7,7 @@ import { randomQuery } from '../compile/random-query.ts';
 /** Random graphs of one to four models over three tables, and random histories of those tables. */
 
 const COLUMNS = { k: 'INTEGER', s: 'VARCHAR', v: 'INTEGER', l: 'VARCHAR[]' };
-export const BRONZE_NAMES = ['a', 'b', 'c'] as const;
+const BRONZE_NAMES = ['a', 'b', 'c'] as const;
 export const BRONZE_COLUMNS = Object.fromEntries(
   BRONZE_NAMES.map((name) => [name, 'k integer, s varchar, v integer, l varchar[]']),
 );

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BronzeSnapshot } from '../../../warehouse/core/bronze-table.ts';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
-import type { Release } from '../../../warehouse/core/release.ts';
 import {
   type CompiledProject,
   comparePlanFacts,
@@ -10,6 +9,7 @@ import {
   type PlanOptions,
   planBuild,
 } from '../../../warehouse/transform/index.ts';
+import { bronzeOf, releaseOf } from '../compile/built-release.ts';
 import { BRONZE, compile, modelText } from '../compile/project.ts';
 
 /** bronze → silver.stg (a view) → silver.kept (a table) → gold.fct, gold.totals; gold.names reads stg's names only. */
@@ -37,44 +37,11 @@ const FILES = {
 };
 type Files = Readonly<Record<string, string>>;
 
-const COMMITTED: BronzeSnapshot = {
-  tables: BRONZE.map((facts) => ({
-    ...facts,
-    files: [{ commit: 1, path: '/1', rows: 10 }],
-    lastCommit: 1,
-    replacedAt: 0,
-  })),
-  commits: { app: 1 },
-};
-
-function releaseOf(project: CompiledProject): Release {
-  return {
-    format: 1,
-    asOf: '2026-01-01',
-    commits: { app: 1 },
-    datasets: [],
-    declarations: project.declarations,
-    tests: [],
-    version: 'v1',
-    number: 1,
-    kind: 'publish',
-    publishedAt: '2026-01-01T00:00:00Z',
-    files: { silver: { key: 's', bytes: 1, sha256: 's' }, gold: { key: 'g', bytes: 1, sha256: 'g' } },
-    models: project.models.map(({ name, materialized, fingerprint, shape, inputs, boundColumns }) => ({
-      name,
-      materialized,
-      fingerprint,
-      shape: { own: shape.own, rows: shape.rows, columns: shape.columns },
-      dataVersion: 1,
-      rows: 10,
-      columns: boundColumns,
-      consumed: Object.fromEntries(inputs.map((input) => [input, 1])),
-    })),
-  };
-}
+const COMMITTED = bronzeOf(BRONZE, 1);
+const built = (project: CompiledProject) => releaseOf(project, COMMITTED, '2026-01-01');
 
 async function planOf(changed: Files, options: Partial<PlanOptions> = {}): Promise<Plan> {
-  const previous = releaseOf(await compile(FILES));
+  const previous = built(await compile(FILES));
   const project = await compile({ ...FILES, ...changed });
   return planBuild({ project, previous, bronze: COMMITTED, asOf: '2026-01-01', ...options });
 }
@@ -159,7 +126,7 @@ test('a removed silver column that nobody reads breaks nobody; a removed gold mo
   };
   const plan = planBuild({
     project: await compile(FILES),
-    previous: releaseOf(await compile(unread)),
+    previous: built(await compile(unread)),
     bronze: COMMITTED,
     asOf: '2026-01-01',
   });
@@ -167,7 +134,7 @@ test('a removed silver column that nobody reads breaks nobody; a removed gold mo
   const { 'sql/gold/app/people.sql': _gone, ...fewer } = FILES;
   const dropped = planBuild({
     project: await compile(fewer),
-    previous: releaseOf(await compile(FILES)),
+    previous: built(await compile(FILES)),
     bronze: COMMITTED,
     asOf: '2026-01-01',
   });

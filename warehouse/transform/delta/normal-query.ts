@@ -1,6 +1,8 @@
 import type { AstNode, AstValue } from '../ast.ts';
 import { isNode, textsOf } from '../ast.ts';
 
+export { ownNodes } from '../ast.ts';
+
 /**
  * A query in normal form: CTEs and views in place, stars and USING written out, every column named by the unique alias of what it comes
  * from, select aliases replaced by what they stand for. Output columns are c0, c1, …
@@ -94,16 +96,5 @@ export function* columnRefs(value: AstValue | undefined): Generator<{ readonly a
       if (name !== '') yield { alias, name };
     }
     for (const inner of Object.values(value)) yield* columnRefs(inner);
-  }
-}
-
-/** Expression nodes outside subqueries; a subquery itself, and what is compared with it, is among them. */
-export function* ownNodes(value: AstValue | undefined): Generator<AstNode> {
-  if (Array.isArray(value)) for (const item of value) yield* ownNodes(item);
-  else if (isNode(value)) {
-    yield value;
-    for (const [field, inner] of Object.entries(value)) {
-      if (!(value['class'] === 'SUBQUERY' && field === 'subquery')) yield* ownNodes(inner);
-    }
   }
 }

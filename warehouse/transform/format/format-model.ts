@@ -3,7 +3,7 @@ import type { FormatOptionsWithLanguage } from 'sql-formatter';
 import { withoutLocations } from '../ast.ts';
 import { createDiagnostics } from '../diagnostics.ts';
 import { cutFile } from '../header.ts';
-import { scanSql } from '../source-text.ts';
+import { scanSql } from '../scan-sql.ts';
 import type { SqlEngine } from '../sql-engine.ts';
 
 /** Layout of a model or test file. What is not provably the same query with the same comments is left as it is. */

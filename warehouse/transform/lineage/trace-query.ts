@@ -1,5 +1,5 @@
 import { type AstNode, type AstValue, ctesOf, isNode, nodeOf, nodesOf, numberOf, textOf, textsOf } from '../ast.ts';
-import { isCteReference, tableNameOf } from '../references.ts';
+import { isCteReference, tableNameOf, writtenAs } from '../references.ts';
 import type { BoundColumn } from '../sql-engine.ts';
 import {
   bindingOf,
@@ -149,7 +149,7 @@ function traceSelect(node: AstNode, scope: Scope, context: TraceContext): Traced
       open ??= expanded;
       return [];
     }
-    if (holdsStar(item)) {
+    if (holds(item, isStar)) {
       open ??= 'an expression over several columns stands for columns that are not clear';
       return [];
     }
@@ -256,24 +256,24 @@ function expandStar(item: AstNode, names: Names, scope: Scope, context: TraceCon
   });
 }
 
-function holdsStar(value: AstValue | undefined): boolean {
-  if (Array.isArray(value)) return value.some(holdsStar);
+/** True when the expression itself has such a part, not a subquery in it. */
+function holds(value: AstValue | undefined, isSuch: (part: AstNode) => boolean): boolean {
+  if (Array.isArray(value)) return value.some((inner: AstValue) => holds(inner, isSuch));
   if (!isNode(value) || value['class'] === 'SUBQUERY') return false;
-  return value['class'] === 'STAR' || Object.values(value).some(holdsStar);
+  return isSuch(value) || Object.values(value).some((inner) => holds(inner, isSuch));
 }
 
-function aggregates(value: AstValue | undefined, context: TraceContext): boolean {
-  if (Array.isArray(value)) return value.some((inner: AstValue) => aggregates(inner, context));
-  if (!isNode(value) || value['class'] === 'SUBQUERY') return false;
-  if (value['class'] === 'FUNCTION' && context.isAggregate(textOf(value['function_name']).toLowerCase())) return true;
-  return Object.values(value).some((inner) => aggregates(inner, context));
+const isStar = (part: AstNode): boolean => part['class'] === 'STAR';
+
+function aggregates(expression: AstNode, { isAggregate }: TraceContext): boolean {
+  return holds(
+    expression,
+    (part) => part['class'] === 'FUNCTION' && isAggregate(textOf(part['function_name']).toLowerCase()),
+  );
 }
 
-function unnests(value: AstValue | undefined): boolean {
-  if (Array.isArray(value)) return value.some(unnests);
-  if (!isNode(value) || value['class'] === 'SUBQUERY') return false;
-  const name = textOf(value['function_name']).toLowerCase();
-  return name === 'unnest' || name === 'unlist' || Object.values(value).some(unnests);
+function unnests(expression: AstNode): boolean {
+  return holds(expression, (part) => ['unnest', 'unlist'].includes(textOf(part['function_name']).toLowerCase()));
 }
 
 function traceExpression(node: AstNode, scope: Scope, context: TraceContext): Trace {
@@ -401,12 +401,7 @@ function traceTableFunction(node: AstNode, scope: Scope, context: TraceContext):
 }
 
 function traceTable(node: AstNode, scope: Scope, context: TraceContext): From {
-  const parts = [node['catalog_name'], node['schema_name'], node['table_name']].map((part) =>
-    textOf(part).toLowerCase(),
-  );
-  const path = parts.filter((part) => part !== '');
-  const ownAlias = textOf(node['alias']).toLowerCase();
-  const alias = ownAlias === '' ? (path.at(-1) ?? '') : ownAlias;
+  const { path, alias, hasOwnAlias } = writtenAs(node);
   const rename = textsOf(node['column_name_alias']);
   if (isCteReference(node, scope.ctes)) {
     const relation = scope.ctes.get(path[0] ?? '')?.() ?? openRelation('a CTE in it is not clear');
@@ -416,7 +411,7 @@ function traceTable(node: AstNode, scope: Scope, context: TraceContext): From {
   const bound = table === undefined ? undefined : context.columns.get(table);
   if (table === undefined || bound === undefined) return openFrom(node, `the table ${path.join('.')} is not known`);
   const columns = bound.map(({ name }) => ({ name: name.toLowerCase(), trace: columnTrace(table, name) }));
-  return named(renamed({ columns, rows: NOTHING }, rename), alias, ownAlias === '' ? path : []);
+  return named(renamed({ columns, rows: NOTHING }, rename), alias, hasOwnAlias ? [] : path);
 }
 
 function traceJoin(node: AstNode, scope: Scope, context: TraceContext): From {

@@ -10,7 +10,7 @@ import { nearestOf } from '../../core/nearest.ts';
  *   method:value, and * ? [abc] in any value
  */
 
-export const METHODS = ['name', 'tag', 'path', 'layer', 'domain', 'materialized', 'source', 'state'] as const;
+const METHODS = ['name', 'tag', 'path', 'layer', 'domain', 'materialized', 'source', 'state'] as const;
 export type Method = (typeof METHODS)[number];
 
 /** Words of dbt for the same thing. */

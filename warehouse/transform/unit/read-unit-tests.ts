@@ -17,8 +17,8 @@ import { readYamlFile, type YamlFile } from './yaml-file.ts';
 
 /** sql/unit/ as unit tests: test.yaml of each folder with the CSV files beside it. Problems are reported with file and line. */
 
-export const UNIT_FOLDER = 'sql/unit/';
-export const BRONZE_FILE = `${UNIT_FOLDER}bronze.yaml`;
+const UNIT_FOLDER = 'sql/unit/';
+const BRONZE_FILE = `${UNIT_FOLDER}bronze.yaml`;
 
 /** Columns of bronze tables as sql/unit/bronze.yaml states them, by bronze.<source>.<table>; none when there is no such file. */
 export function readBronzeFile(
