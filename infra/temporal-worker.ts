@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -141,9 +142,12 @@ export function createHostQueue(): string {
 export async function bundleWorkflows(
   webpackConfigHook?: NonNullable<Parameters<typeof bundleWorkflowCode>[0]['webpackConfigHook']>,
 ): Promise<{ readonly code: string }> {
+  // TypeScript as it stands in the repository, JavaScript where the program was built.
+  const pathOf = (name: string): string =>
+    fileURLToPath(new URL(`../workflows/${name}${extname(import.meta.url)}`, import.meta.url));
   return bundleWorkflowCode({
-    workflowsPath: fileURLToPath(new URL('../workflows/index.ts', import.meta.url)),
-    payloadConverterPath: fileURLToPath(new URL('../workflows/payload-converter.ts', import.meta.url)),
+    workflowsPath: pathOf('index'),
+    payloadConverterPath: pathOf('payload-converter'),
     logger: new DefaultLogger('WARN'),
     ...(webpackConfigHook && { webpackConfigHook }),
   });

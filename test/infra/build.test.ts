@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { type TestProject, testProject } from '../support/project.ts';
 
@@ -41,6 +41,13 @@ test('the built program runs a project and writes its site', async () => {
   for (const name of await readdir(browser))
     assert.equal(await readFile(join(site, name), 'utf8'), await readFile(join(browser, name), 'utf8'), name);
   assert.match(await readFile(join(site, 'data/index.js'), 'utf8'), /gold\.fct_orders/);
+});
+
+test('a worker of the built program finds its workflows', async () => {
+  const worker = JSON.stringify(pathToFileURL(join(dist, 'infra/temporal-worker.js')).href);
+  const script = `const { code } = await (await import(${worker})).bundleWorkflows(); console.log(code.length)`;
+  const { stdout } = await exec(process.execPath, ['--input-type=module', '--eval', script]);
+  assert.ok(Number(stdout) > 100_000, stdout);
 });
 
 test('every file of the program that is no TypeScript stands in the build, too', async () => {
