@@ -89,6 +89,8 @@ export function createCopyQuery(text: string, onBytes: OnData): CopyQuery & Hand
       return rows;
     },
     fail: (error) => {
+      // The server's own error leaves a connection that is in order.
+      if (outcome !== undefined) return;
       stream?.pause();
       detach();
       settle({ error });
