@@ -1,4 +1,4 @@
-import { constants, zstdCompress } from 'node:zlib';
+import { constants, createZstdCompress, type ZstdCompress } from 'node:zlib';
 
 /** zstd in libuv's pool. Few at a time: each holds a context of some megabytes, and the pool has four threads. */
 
@@ -7,39 +7,78 @@ const IN_FLIGHT = 6;
 const LEAST_BYTES = 48;
 /** A page is stored compressed where that saves at least 4 %: readers save the decompression otherwise. */
 const WORTH = 0.96;
+/** Results lie one behind the other in memory of this size. A page that does not fit into what is left of it takes another turn through the pool. */
+const RESULT_BYTES = 4 << 20;
 
 export interface Compressed {
   readonly bytes: Uint8Array;
   readonly isWorth: boolean;
 }
 
-export type Compress = (bytes: Uint8Array) => Promise<Compressed>;
+export interface Compressor {
+  compress(bytes: Uint8Array): Promise<Compressed>;
+  /** Frees the contexts; nothing may be under way. */
+  close(): void;
+}
 
 /** A zstd compressor of one level; its calls wait for one another beyond a few at a time. */
-export function createCompressor(level: number): Compress {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (bytes) => {
-    if (running >= IN_FLIGHT) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
-    try {
-      const compressed = await compressOnce(bytes, level);
-      return { bytes: compressed, isWorth: bytes.length >= LEAST_BYTES && compressed.length < bytes.length * WORTH };
-    } finally {
+export function createCompressor(level: number): Compressor {
+  const idle: Press[] = [];
+  const waiting: ((press: Press) => void)[] = [];
+  let made = 0;
+  const lend = (): Press | Promise<Press> => {
+    const press = idle.pop();
+    if (press !== undefined) return press;
+    if (made === IN_FLIGHT) return new Promise((resolve) => waiting.push(resolve));
+    made++;
+    return createPress(level);
+  };
+  return {
+    compress: async (bytes) => {
+      const press = await lend();
+      const compressed = await press.compress(bytes);
       const next = waiting.shift();
-      if (next === undefined) running--;
-      else next();
-    }
+      if (next === undefined) idle.push(press);
+      else next(press);
+      return { bytes: compressed, isWorth: bytes.length >= LEAST_BYTES && compressed.length < bytes.length * WORTH };
+    },
+    close: () => {
+      for (const press of idle) press.close();
+    },
   };
 }
 
-function compressOnce(bytes: Uint8Array, level: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    zstdCompress(
-      bytes,
-      // Room for the whole result (zstd's bound), or each 16 KB of it would be a turn of its own through the pool.
-      { chunkSize: bytes.length + (bytes.length >> 8) + 512, params: { [constants.ZSTD_c_compressionLevel]: level } },
-      (error, compressed) => (error === null ? resolve(compressed) : reject(error)),
-    );
+interface Press {
+  compress(bytes: Uint8Array): Promise<Uint8Array>;
+  close(): void;
+}
+
+/**
+ * One context for many pages. zlib.zstdCompress() makes a stream, a context and memory for the largest possible result per call, which costs
+ * a large COPY a tenth of its CPU, most of it in V8's collector. Here every write is a frame of its own.
+ */
+function createPress(level: number): Press {
+  const stream: ZstdCompress = createZstdCompress({
+    flush: constants.ZSTD_e_end,
+    chunkSize: RESULT_BYTES,
+    params: { [constants.ZSTD_c_compressionLevel]: level },
   });
+  let parts: Buffer[] = [];
+  stream.on('data', (part: Buffer) => parts.push(part));
+  // Told by the write that failed.
+  stream.on('error', () => undefined);
+  return {
+    compress: (bytes) =>
+      new Promise((resolve, reject) => {
+        stream.write(bytes, (error) => {
+          if (error != null) return reject(error);
+          const left: Buffer | null = stream.read();
+          if (left !== null) parts.push(left);
+          const [first] = parts;
+          resolve(parts.length === 1 && first !== undefined ? first : Buffer.concat(parts));
+          parts = [];
+        });
+      }),
+    close: () => void stream.destroy(),
+  };
 }

@@ -58,7 +58,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
   const generators = options.generated.map((generated, index) =>
     createGenerator(generated, options.columns.length + index, limit),
   );
-  const compress = createCompressor(options.compressionLevel ?? COMPRESSION_LEVEL);
+  const compressor = createCompressor(options.compressionLevel ?? COMPRESSION_LEVEL);
   const output = createFileOutput(options.path);
   const untried = new Int32Array(leaves.length);
   const groups: RowGroupEntry[] = [];
@@ -83,7 +83,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
   async function compressLeaf(leaf: Leaf, index: number, pages: LeafPages): Promise<Chunk> {
     const tries = (untried[index] as number) === 0;
     if (!tries) untried[index] = (untried[index] as number) - 1;
-    const chunk = await makeChunk(leaf, pages, tries, compress);
+    const chunk = await makeChunk(leaf, pages, tries, compressor.compress);
     if (tries && chunk.codec === CODEC.none && chunk.rawSize > TELLING_BYTES) untried[index] = UNTRIED_GROUPS;
     return chunk;
   }
@@ -120,6 +120,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     async close() {
       try {
         await tail;
+        compressor.close();
         await output.write(makeFooter(columns, leaves, groups, output.position));
       } catch (error) {
         await output.close().catch(() => undefined);
@@ -129,6 +130,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     },
     async abort() {
       await tail.catch(() => undefined);
+      compressor.close();
       await output.abort();
     },
   };
