@@ -169,7 +169,7 @@ test('while the sink is busy nothing is read', async () => {
     });
     assert.equal(result.rows, 60_000);
     // A group and what the socket takes at a time, of more than eight megabytes.
-    assert.ok(result.bytes > 8e6 && (seen.at(-1) ?? 0) < 1.5e6, `${seen} of ${result.bytes}`);
+    assert.ok(result.bytes > 8e6 && (seen.at(-1) ?? 0) < 1.5e6, `${seen.join(', ')} of ${result.bytes}`);
   } finally {
     await session.close();
   }

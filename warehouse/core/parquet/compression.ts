@@ -16,7 +16,7 @@ export interface Compressed {
 }
 
 export interface Compressor {
-  compress(bytes: Uint8Array): Promise<Compressed>;
+  readonly compress: (bytes: Uint8Array) => Promise<Compressed>;
   /** Frees the contexts; nothing may be under way. */
   close(): void;
 }

@@ -19,7 +19,7 @@ export interface CopyQuery extends Submittable {
   /** Gives the connection back with the bytes that are pg's, and resolves with the server's count of rows once it is ready for another statement. */
   release(rest: Buffer): Promise<number>;
   /** Ends more() and release() with this error; the connection is then of no more use. */
-  fail(error: unknown): void;
+  readonly fail: (error: unknown) => void;
 }
 
 type OnData = (bytes: Buffer) => void;
@@ -49,8 +49,9 @@ export function createCopyQuery(text: string, onBytes: OnData): CopyQuery & Hand
     outcome ??= result;
     wake();
   };
+  const isSettled = (): boolean => outcome !== undefined;
   const until = async (isMet: () => boolean): Promise<void> => {
-    while (!isMet() && outcome === undefined) {
+    while (!isMet() && !isSettled()) {
       await new Promise<void>((resolve) => {
         wake = resolve;
       });
