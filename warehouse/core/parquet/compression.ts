@@ -7,8 +7,10 @@ const IN_FLIGHT = 6;
 const LEAST_BYTES = 48;
 /** A page is stored compressed where that saves at least 4 %: readers save the decompression otherwise. */
 const WORTH = 0.96;
-/** Results lie one behind the other in memory of this size. A page that does not fit into what is left of it takes another turn through the pool. */
-const RESULT_BYTES = 4 << 20;
+/** Results lie one behind the other in memory of so many bytes per row of a group. A page that does not fit into what is left takes another turn through the pool. */
+const RESULT_BYTES_PER_ROW = 32;
+const LEAST_RESULT_BYTES = 64 << 10;
+const MOST_RESULT_BYTES = 4 << 20;
 
 export interface Compressed {
   readonly bytes: Uint8Array;
@@ -21,8 +23,9 @@ export interface Compressor {
   close(): void;
 }
 
-/** A zstd compressor of one level; its calls wait for one another beyond a few at a time. */
-export function createCompressor(level: number): Compressor {
+/** A zstd compressor of one level for row groups of about `rows` rows; its calls wait for one another beyond a few at a time. */
+export function createCompressor(level: number, rows: number): Compressor {
+  const resultBytes = Math.min(Math.max(rows * RESULT_BYTES_PER_ROW, LEAST_RESULT_BYTES), MOST_RESULT_BYTES);
   const idle: Press[] = [];
   const waiting: ((press: Press) => void)[] = [];
   let made = 0;
@@ -31,7 +34,7 @@ export function createCompressor(level: number): Compressor {
     if (press !== undefined) return press;
     if (made === IN_FLIGHT) return new Promise((resolve) => waiting.push(resolve));
     made++;
-    return createPress(level);
+    return createPress(level, resultBytes);
   };
   return {
     compress: async (bytes) => {
@@ -57,10 +60,10 @@ interface Press {
  * One context for many pages. zlib.zstdCompress() makes a stream, a context and memory for the largest possible result per call, which costs
  * a large COPY a tenth of its CPU, most of it in V8's collector. Here every write is a frame of its own.
  */
-function createPress(level: number): Press {
+function createPress(level: number, resultBytes: number): Press {
   const stream: ZstdCompress = createZstdCompress({
     flush: constants.ZSTD_e_end,
-    chunkSize: RESULT_BYTES,
+    chunkSize: resultBytes,
     params: { [constants.ZSTD_c_compressionLevel]: level },
   });
   let parts: Buffer[] = [];

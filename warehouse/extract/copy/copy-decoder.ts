@@ -149,7 +149,13 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
           throw error instanceof WireFault ? explain(error, n) : error;
         }
         // The decoders went from field to field by their lengths: each row has to end where its frame does.
-        for (let r = 0; r < n; r++) if (places[r] !== ends[r]) window.check(tuples, n);
+        for (let r = 0; r < n; r++) {
+          if (places[r] === ends[r]) continue;
+          window.check(tuples, n);
+          throw new Error(
+            `The COPY of ${table} is malformed: a row of ${ends[r]} bytes was decoded up to ${places[r]}.`,
+          );
+        }
       }
     },
     isOver: () => window.isOver(),
