@@ -19,7 +19,7 @@ export interface Compressed {
 
 export interface Compressor {
   readonly compress: (bytes: Uint8Array) => Promise<Compressed>;
-  /** Frees the contexts; nothing may be under way. */
+  /** Frees the contexts that are idle; a later call makes one anew. */
   close(): void;
 }
 
@@ -46,7 +46,8 @@ export function createCompressor(level: number, rows: number): Compressor {
       return { bytes: compressed, isWorth: bytes.length >= LEAST_BYTES && compressed.length < bytes.length * WORTH };
     },
     close: () => {
-      for (const press of idle) press.close();
+      made -= idle.length;
+      for (const press of idle.splice(0)) press.close();
     },
   };
 }
