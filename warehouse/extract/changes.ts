@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { DraftFile } from '../core/bronze-commit.ts';
-import { currentKeysOfSql, currentRowsOfSql, currentRowsSql, rowsNumberedSql } from '../core/bronze-sql.ts';
+import { currentRowsOfSql, currentRowsSql } from '../core/bronze-sql.ts';
 import type { BronzeTable, TableContract } from '../core/bronze-table.ts';
 import { firstSeqOf } from '../core/bronze-table.ts';
 import type { DuckDb } from '../core/duckdb.ts';
@@ -23,8 +23,6 @@ export function differencesSql(
     readonly some: boolean;
     /** True when the relation `set_aside` (the key's columns) names rows that are still there although `incoming` lacks them. */
     readonly setAside: boolean;
-    /** A column that differs in most rows that changed, as a cursor does. */
-    readonly telling?: string | undefined;
   },
 ): string {
   const { key, columns } = contract;
@@ -38,6 +36,7 @@ export function differencesSql(
       );
       return `${now} is distinct from ${then}`;
     });
+  const firstKey = id(key[0] ?? '');
   const from = (side: string): string => columns.map((column) => `${side}.${id(column.name)}`).join(', ');
   const upserts = `select ${from('incoming')}, case when before._seq is null then 'insert' else 'update' end as _op
   from incoming left join before on ${on}
@@ -45,28 +44,12 @@ export function differencesSql(
   const deletes = `select ${from('before')}, 'delete' as _op
   from (select * from before where ${deletable}) as before anti join incoming on ${on}${options.setAside ? ` anti join set_aside on ${key.map((name) => `set_aside.${id(name)} = before.${id(name)}`).join(' and ')}` : ''}`;
   const state = { ...before, contract };
-  const order = `order by ${key.map(id).join(', ')}`;
-  const telling = columns.find((column) => column.name === options.telling && !key.includes(column.name));
-  if (options.some && deletable === null && telling !== undefined) {
-    // A row whose telling column differs has changed, whatever else is in it: only the others are read whole, which of a few rows anywhere in a
-    // large table takes five times the keys' time, as every page of every column is unpacked for them.
-    const [now, then] = ['incoming', 'known'].map((side) =>
-      comparableSql(`${side}.${id(telling.name)}`, telling.duckdbType),
-    );
-    const known = key.map((name) => `incoming.${id(name)} = known.${id(name)}`).join(' and ');
-    return `with known as materialized (${currentKeysOfSql(state, 'incoming', telling.name)}),
-unsure as materialized (select known._seq from incoming join known on ${known} where ${now} is not distinct from ${then}),
-before as (${rowsNumberedSql(state, 'unsure')})
-select ${from('incoming')}, case when known._seq is null then 'insert' else 'update' end as _op
-  from incoming left join known on ${known}
- where known._seq is null or ${now} is distinct from ${then}
-union all
-select ${from('incoming')}, 'update' as _op from incoming join before on ${on} where ${different.join(' or ')}
- ${order}`;
-  }
   return `with before as (${options.some && deletable === null ? currentRowsOfSql(state, 'incoming') : currentRowsSql(state)})
 ${upserts}${deletable !== null ? `\nunion all\n${deletes}` : ''}
- ${order}`;
+ order by ${firstKey}${key
+   .slice(1)
+   .map((name) => `, ${id(name)}`)
+   .join('')}`;
 }
 
 /** Makes the relation `set_aside` of keys as Postgres prints them. */

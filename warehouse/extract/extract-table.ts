@@ -131,7 +131,6 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
   const query = differencesSql(known, contract, deletable, {
     some: plan.how !== 'whole',
     setAside: setAside.length > 0,
-    telling: table.definition.cursor?.column,
   });
   const file = await writeChanges(db, query, contract, fileOptions(job, path, read));
   return { ...common, files: file === undefined ? [] : [file], replaced: false };
