@@ -1,9 +1,9 @@
-import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { messageOf, SluiceError } from '../core/errors.ts';
 import { quoteLiteral } from '../core/quote.ts';
 import { maskSettings } from './mask.ts';
+import { createSourceSocket } from './source-socket.ts';
 
 /** One read-only connection to the source, its session pinned so that every value prints the same everywhere. */
 
@@ -31,7 +31,7 @@ export interface SourceSession {
 export async function openSession(options: SessionOptions): Promise<SourceSession> {
   const where = describeUrl(options.url);
   options.signal?.throwIfAborted();
-  const socket = new Socket();
+  const socket = createSourceSocket();
   const client = new pg.Client({
     connectionString: options.url,
     stream: () => socket,

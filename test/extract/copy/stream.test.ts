@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
+import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { giveUpDictionary, type RowGroup } from '../../../warehouse/core/parquet/index.ts';
 import type { CarriedColumn } from '../../../warehouse/extract/copy/carried-as.ts';
@@ -9,12 +11,16 @@ import type { SourceSession } from '../../../warehouse/extract/source-session.ts
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts';
 import { carriedColumns, selectOf, sessionOn } from './round-trip.ts';
 
-/** One recorded COPY, cut and spoiled in every way: the same rows, or an error. */
+/** One recorded COPY in frames as a server sends them, cut and spoiled in every way: the same rows, or an error. */
 
 let database: TestDatabase;
 let session: SourceSession;
 let columns: readonly CarriedColumn[];
+/** The COPY itself, where its tuples end (the first behind the header, the trailer last), and the same in frames. */
+let copied: Buffer;
+let ends: readonly number[];
 let recorded: Buffer;
+const ROWS = 61;
 
 before(async () => {
   database = await testDatabase();
@@ -28,7 +34,9 @@ before(async () => {
       from generate_series(1, 60) k;
     insert into public.mixed (id) values (61)`);
   columns = await carriedColumns(session, 'mixed');
-  recorded = await record(selectOf(columns, 'mixed', 'order by id'));
+  copied = await record(selectOf(columns, 'mixed', 'order by id'));
+  ends = tupleEnds(copied);
+  recorded = inFrames(copied);
 });
 after(async () => {
   await session.close();
@@ -36,11 +44,40 @@ after(async () => {
 });
 
 async function record(query: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of session.client.query(copyTo(`copy (${query}) to stdout (format binary)`))) {
-    chunks.push(chunk as Buffer);
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    return await buffer(client.query(copyTo(`copy (${query}) to stdout (format binary)`)));
+  } finally {
+    await client.end();
   }
-  return Buffer.concat(chunks);
+}
+
+function tupleEnds(bytes: Buffer): number[] {
+  const found: number[] = [];
+  let at = 19;
+  while (bytes.readInt16BE(at) !== -1) {
+    let next = at + 2;
+    for (let field = 0; field < columns.length; field++) next += 4 + Math.max(0, bytes.readInt32BE(next));
+    found.push(next);
+    at = next;
+  }
+  assert.equal(at + 2, bytes.length);
+  return [...found, bytes.length];
+}
+
+function frame(kind: string, bytes: Uint8Array): Buffer {
+  const head = Buffer.from(`${kind}0000`);
+  head.writeInt32BE(4 + bytes.length, 1);
+  return Buffer.concat([head, bytes]);
+}
+
+/** `between(row)`: what stands behind the row's frame. */
+function inFrames(bytes: Buffer, between: (row: number) => Buffer = () => Buffer.alloc(0)): Buffer {
+  return Buffer.concat([
+    frame('H', Buffer.from([1, 0, 0])),
+    ...ends.flatMap((end, i) => [frame('d', bytes.subarray(ends[i - 1] ?? 0, end)), between(i)]),
+  ]);
 }
 
 /** What a group holds, whatever its buffers' sizes and modes. */
@@ -62,12 +99,14 @@ function decode(
   cut: (at: number) => number,
   limits: Partial<CopyLimits> = {},
   fields: readonly CarriedColumn[] = columns,
+  onFrame: (bytes: Buffer) => void = () => undefined,
 ): unknown[] {
   const decoder = createCopyDecoder({
     table: 'public.mixed',
     key: ['id'],
     columns: fields,
     limits: { ...COPY_LIMITS, ...limits },
+    onFrame,
   });
   const groups: unknown[] = [];
   const keep = (group: RowGroup): void => {
@@ -83,6 +122,8 @@ function decode(
   }
   const last = decoder.end();
   if (last !== undefined) keep(last);
+  // As readCopy() does with the server's count.
+  if (decoder.rows() !== ROWS) throw new Error(`sent ${ROWS} rows, of which ${decoder.rows()} arrived`);
   return groups;
 }
 
@@ -139,16 +180,105 @@ test('a stream that ends early is an error, wherever it ends', () => {
 });
 
 test('bytes after the end are an error', () => {
-  const longer = Buffer.concat([recorded, Buffer.from([0])]);
+  const longer = Buffer.concat([recorded, frame('d', Buffer.from([0]))]);
   assert.throws(() => decode(longer, () => longer.length), /1 bytes after its end/);
   assert.throws(() => decode(longer, () => recorded.length), /1 bytes after its end/);
+  const inTrailer = Buffer.concat([recorded, Buffer.from([0, 0, 0])]);
+  inTrailer.writeInt32BE(9, recorded.length - 6);
+  assert.throws(() => decode(inTrailer, () => inTrailer.length), /3 bytes after its end/);
+});
+
+test('frames that are no rows go to the driver whole and in order, wherever they stand and are cut', () => {
+  const whole = decode(recorded, () => recorded.length);
+  const beside = (row: number): Buffer =>
+    Buffer.concat(
+      ['N', 'S', 'A'].slice(0, row % 4).map((kind, i) => frame(kind, Buffer.alloc((row * 37 + i * 100) % 300, 0x64))),
+    );
+  const mixed = inFrames(copied, beside);
+  const expected = Buffer.concat([recorded.subarray(0, 8), ...ends.map((_, row) => beside(row))]);
+  for (const size of [1, 2, 3, 5, 7, 64, 1_000, mixed.length]) {
+    const seen: Buffer[] = [];
+    const groups = decode(
+      mixed,
+      () => size,
+      { windowBytes: 64 },
+      columns,
+      (bytes) => seen.push(bytes),
+    );
+    assert.deepEqual(groups, whole, `chunks of ${size}`);
+    assert.ok(Buffer.concat(seen).equals(expected), `chunks of ${size}`);
+  }
+});
+
+test('any other frame ends the COPY: it and what follows are left for the driver', () => {
+  for (const kind of ['c', 'E', 'Z']) {
+    const tail = Buffer.concat([
+      frame(kind, Buffer.from('text\0')),
+      frame('C', Buffer.from('COPY 61\0')),
+      Buffer.from('Z'),
+    ]);
+    for (const [size, left] of [
+      [recorded.length + tail.length, tail.length],
+      [1, 5],
+    ] as const) {
+      const decoder = createCopyDecoder({
+        table: 'public.mixed',
+        key: ['id'],
+        columns,
+        limits: COPY_LIMITS,
+        onFrame: () => undefined,
+      });
+      const stream = Buffer.concat([recorded, tail]);
+      for (let at = 0; at < stream.length && !decoder.isOver(); at += size) {
+        decoder.add(stream.subarray(at, at + size));
+        assert.equal(decoder.next(), undefined);
+      }
+      assert.ok(decoder.isOver());
+      assert.deepEqual(decoder.rest(), tail.subarray(0, left));
+      assert.deepEqual([decoder.end()?.rows, decoder.rows(), decoder.bytes()], [ROWS, ROWS, copied.length]);
+    }
+  }
+});
+
+test('a header in a frame of its own gives the same rows', () => {
+  const apart = Buffer.concat([
+    frame('d', copied.subarray(0, 19)),
+    ...ends.map((end, i) => frame('d', copied.subarray(ends[i - 1] ?? 19, end))),
+  ]);
+  for (const size of [1, 20, apart.length]) {
+    assert.deepEqual(
+      decode(apart, () => size),
+      decode(recorded, () => recorded.length),
+    );
+  }
+});
+
+test('a row cut over two frames, two rows in one, or a frame without room for its own head are errors', () => {
+  const [first = 0, second = 0] = ends;
+  const rest = recorded.subarray(8 + 5 + first + 5 + second - first);
+  const frames = (...parts: readonly Uint8Array[]): Buffer =>
+    Buffer.concat([...parts.map((part) => frame('d', part)), rest]);
+  for (let cut = first + 1; cut < second; cut++) {
+    const stream = frames(copied.subarray(0, first), copied.subarray(first, cut), copied.subarray(cut, second));
+    assert.throws(() => decode(stream, () => stream.length), /malformed/, `cut at ${cut}`);
+  }
+  const joined = frames(copied.subarray(0, second));
+  assert.throws(() => decode(joined, () => joined.length), /malformed: \d+ bytes behind the last field of a row/);
+  for (const length of [3, 0, -1, -2_147_483_648]) {
+    const stream = Buffer.from(recorded);
+    stream.writeInt32BE(length, 9);
+    assert.throws(() => decode(stream, () => stream.length), /malformed: a frame of/);
+  }
+  const endless = Buffer.concat([recorded.subarray(0, 8), Buffer.from('N')]);
+  const head = Buffer.concat([endless, Buffer.from([0x7f, 0xff, 0xff, 0xff])]);
+  assert.throws(() => decode(head, () => head.length), /malformed: a message of 2147483648 bytes/);
 });
 
 test('another header, number of fields or length of a field is an error', () => {
   const spoil = (change: (bytes: Buffer) => void): Buffer => {
-    const bytes = Buffer.from(recorded);
+    const bytes = Buffer.from(copied);
     change(bytes);
-    return bytes;
+    return inFrames(bytes);
   };
   const cases: readonly (readonly [RegExp, (bytes: Buffer) => void])[] = [
     [/not in binary format/, (bytes) => bytes.write('PGCOPX')],
@@ -162,6 +292,20 @@ test('another header, number of fields or length of a field is an error', () => 
   for (const [message, change] of cases) {
     const bytes = spoil(change);
     assert.throws(() => decode(bytes, () => bytes.length), message);
+  }
+});
+
+test('a length below -1 is no NULL, in a column of any type', () => {
+  // The last row holds nothing but its key: every field is four bytes.
+  const last = ends.at(-3) ?? 0;
+  for (let field = 1; field < columns.length; field++) {
+    const bytes = Buffer.from(copied);
+    const at = last + 2 + 8 + 4 * (field - 1);
+    assert.equal(bytes.readInt32BE(at), -1);
+    bytes.writeInt32BE(-2, at);
+    const stream = inFrames(bytes);
+    const name = columns[field]?.name ?? '';
+    assert.throws(() => decode(stream, () => stream.length), new RegExp(`malformed: a length of -2 in ${name}`));
   }
 });
 
@@ -204,7 +348,7 @@ test('a property: random bytes changed anywhere never hang and never change the 
         const groups = decode(bytes, () => 777) as { readonly rows: number }[][];
         assert.equal(groups[0]?.[0]?.rows, 61);
       } catch (error) {
-        assert.match(String(error), /malformed|cannot be carried|at most \d+ are carried/);
+        assert.match(String(error), /malformed|cannot be carried|at most \d+ are carried|sent 61 rows, of which/);
       }
     }),
     { numRuns: 500, seed: 20_261_121 },
@@ -217,9 +361,11 @@ test('a row above the limit is refused by its lengths, before it has arrived', (
     key: ['id'],
     columns,
     limits: { ...COPY_LIMITS, tupleBytes: 1_000_000 },
+    onFrame: () => undefined,
   });
-  const start = Buffer.from(recorded.subarray(0, 33));
-  start.writeInt32BE(600_000_000, 29);
+  const start = Buffer.from(recorded.subarray(0, 8 + 5 + 33));
+  start.writeInt32BE(600_000_100, 9);
+  start.writeInt32BE(600_000_000, 8 + 5 + 29);
   decoder.add(start);
   assert.throws(
     () => decoder.next(),

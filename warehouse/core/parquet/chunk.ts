@@ -1,4 +1,4 @@
-import type { Compress } from './compression.ts';
+import type { Compressor } from './compression.ts';
 import { ENCODING, type LeafPages, type Page } from './pages.ts';
 import type { Leaf } from './parquet-type.ts';
 import { type Extent, mergeExtents } from './statistics.ts';
@@ -36,7 +36,12 @@ interface Body {
 }
 
 /** Compresses the pages of a leaf where that is worth it (`tries`: whether to try) and puts headers before them. */
-export async function makeChunk(leaf: Leaf, encoded: LeafPages, tries: boolean, compress: Compress): Promise<Chunk> {
+export async function makeChunk(
+  leaf: Leaf,
+  encoded: LeafPages,
+  tries: boolean,
+  compress: Compressor['compress'],
+): Promise<Chunk> {
   const { dictionary, pages } = encoded;
   const raw = (bytes: Uint8Array): Body => ({ stored: bytes, isCompressed: false });
   const press = async (bytes: Uint8Array): Promise<Body> => {

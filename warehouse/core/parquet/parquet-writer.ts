@@ -1,5 +1,5 @@
 import { type Chunk, CODEC, makeChunk } from './chunk.ts';
-import { createCompressor } from './compression.ts';
+import { type Compressor, createCompressor } from './compression.ts';
 import { createFileOutput } from './file-output.ts';
 import { entryOf, makeFooter, type RowGroupEntry } from './footer.ts';
 import { columnOf, createGenerator } from './generated.ts';
@@ -58,7 +58,8 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
   const generators = options.generated.map((generated, index) =>
     createGenerator(generated, options.columns.length + index, limit),
   );
-  const compress = createCompressor(options.compressionLevel ?? COMPRESSION_LEVEL);
+  const level = options.compressionLevel ?? COMPRESSION_LEVEL;
+  let compressor: Compressor | undefined;
   const output = createFileOutput(options.path);
   const untried = new Int32Array(leaves.length);
   const groups: RowGroupEntry[] = [];
@@ -80,7 +81,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     }
   }
 
-  async function compressLeaf(leaf: Leaf, index: number, pages: LeafPages): Promise<Chunk> {
+  async function compressLeaf(leaf: Leaf, index: number, pages: LeafPages, { compress }: Compressor): Promise<Chunk> {
     const tries = (untried[index] as number) === 0;
     if (!tries) untried[index] = (untried[index] as number) - 1;
     const chunk = await makeChunk(leaf, pages, tries, compress);
@@ -108,8 +109,10 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
       const groupRows = group.rows;
       const pages = encodeGroup(group);
       rows += groupRows;
+      compressor ??= createCompressor(level, groupRows);
+      const used = compressor;
       const chunks = Promise.all(
-        pages.map((leafPages, index) => compressLeaf(leaves[index] as Leaf, index, leafPages)),
+        pages.map((leafPages, index) => compressLeaf(leaves[index] as Leaf, index, leafPages, used)),
       );
       const written = Promise.all([chunks, tail]).then(([made]) => writeChunks(groupRows, made));
       written.catch(() => undefined);
@@ -120,6 +123,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     async close() {
       try {
         await tail;
+        compressor?.close();
         await output.write(makeFooter(columns, leaves, groups, output.position));
       } catch (error) {
         await output.close().catch(() => undefined);
@@ -129,6 +133,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     },
     async abort() {
       await tail.catch(() => undefined);
+      compressor?.close();
       await output.abort();
     },
   };

@@ -37,28 +37,38 @@ export interface CopyDecoderOptions {
   readonly limits: CopyLimits;
   /** Called for each row left out. */
   readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
+  /** Takes frames that are the driver's, between rows. */
+  readonly onFrame: (frame: Buffer) => void;
 }
 
-/** From the bytes of a binary COPY to row groups, without a JavaScript value per field. add(), then next() until it yields nothing; at last end(). */
+/** From the bytes a server sends for a binary COPY to row groups, without a JavaScript value per field. add(), then next() until it yields nothing; at last end(). */
 export interface CopyDecoder {
   add(chunk: Uint8Array): void;
   /** The next full row group, undefined when more bytes are needed. Throws SOURCE_VALUE_UNREPRESENTABLE, after which nothing more may be called. */
   next(): RowGroup | undefined;
-  /** The last rows; throws where the stream ended too early. */
+  /** True when all frames of the COPY are decoded; `rest` are the bytes behind them. */
+  isOver(): boolean;
+  rest(): Buffer;
+  /** The last rows; throws where the COPY ended too early. */
   end(): RowGroup | undefined;
   /** Gives a group's buffers back. */
   recycle(group: RowGroup): void;
   /** Rows that arrived, and those of them that were left out. */
   rows(): number;
   quarantined(): number;
+  /** Bytes of the COPY so far. */
+  bytes(): number;
 }
 
 export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
-  const { columns, table, limits } = options;
-  const window = createCopyWindow({ table, columns, windowBytes: limits.windowBytes, tupleBytes: limits.tupleBytes });
+  const { columns, table, limits, onFrame } = options;
+  const { windowBytes, tupleBytes } = limits;
+  const window = createCopyWindow({ table, columns, windowBytes, tupleBytes, onFrame });
   const groups = createRowGroups(columns, limits);
   const starts = new Int32Array(PASS_ROWS);
   const places = new Int32Array(PASS_ROWS);
+  const ends = new Int32Array(PASS_ROWS);
+  const tuples = { starts, places, ends };
   const watched = columns.flatMap((column, i) => (column.policy === 'quarantine' && canMisfit(column.wire) ? [i] : []));
   let rows = 0;
   let quarantined = 0;
@@ -82,6 +92,7 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
       const found = firstMisfit(tuple);
       if (found === undefined) {
         starts[kept] = tuple;
+        ends[kept] = ends[r] as number;
         places[kept++] = tuple + 2;
         continue;
       }
@@ -125,18 +136,30 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
       for (;;) {
         const room = groups.room();
         if (room === 0) return groups.take();
-        const found = window.take(Math.min(room, PASS_ROWS), starts, places);
+        const found = window.take(Math.min(room, PASS_ROWS), tuples);
         if (found === 0) return undefined;
         rows += found;
+        if (watched.length > 0) window.check(tuples, found);
         const n = watched.length === 0 ? found : withoutMisfits(found);
         if (n === 0) continue;
         try {
           groups.decode(window.bytes(), window.view(), places, n, window.taken());
         } catch (error) {
+          window.check(tuples, n);
           throw error instanceof WireFault ? explain(error, n) : error;
+        }
+        // The decoders went from field to field by their lengths: each row has to end where its frame does.
+        for (let r = 0; r < n; r++) {
+          if (places[r] === ends[r]) continue;
+          window.check(tuples, n);
+          throw new Error(
+            `The COPY of ${table} is malformed: a row of ${ends[r]} bytes was decoded up to ${places[r]}.`,
+          );
         }
       }
     },
+    isOver: () => window.isOver(),
+    rest: () => window.rest(),
     end: () => {
       window.finish();
       return groups.take();
@@ -144,6 +167,7 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
     recycle: (group) => groups.recycle(group),
     rows: () => rows,
     quarantined: () => quarantined,
+    bytes: () => window.copied(),
   };
 }
 

@@ -2,11 +2,14 @@ import { SluiceError } from '../../core/errors.ts';
 import { SLACK } from '../../core/parquet/leaf-buffer.ts';
 
 /**
- * The bytes of a binary COPY that have arrived and are not decoded yet, and where its tuples lie in them.
+ * The bytes of a binary COPY as the server sends them that are not decoded yet, and where its tuples lie in them.
  *
- *   header   PGCOPY\n\xff\r\n\0, flags, length of an extension (19 bytes), in one piece with the first tuple
+ *   frame    kind (1 byte), length (4 bytes, itself included); of kind d: one tuple, which the protocol promises of a server
+ *   header   PGCOPY\n\xff\r\n\0, flags, length of an extension (19 bytes), in one frame with the first tuple
  *   tuple    number of fields (2 bytes), per field its length (4 bytes, -1: NULL) and its value
  *   trailer  -1 (2 bytes)
+ *
+ * Frames of other kinds stand before, between and behind: the driver's, to whom they are given.
  */
 export interface CopyWindow {
   /** Valid until the next add(); SLACK bytes behind the last tuple may be read. */
@@ -14,33 +17,57 @@ export interface CopyWindow {
   view(): DataView;
   /** Takes bytes over. What take() returned before is void. */
   add(chunk: Uint8Array): void;
-  /** Finds up to `max` whole tuples: where each begins, and its first field. Returns how many. Throws for bytes that are no COPY of this many fields. */
-  take(max: number, starts: Int32Array, places: Int32Array): number;
-  /** Bytes of the tuples taken last. */
+  /** Finds up to `max` whole tuples. Returns how many. Throws for bytes that are no COPY of this many fields. */
+  take(max: number, found: FoundTuples): number;
+  /** Throws where the fields of one of these tuples do not fill it exactly: take() does not look at them. */
+  check(tuples: FoundTuples, n: number): void;
+  /** Bytes of the frames taken last, and those of the COPY in all frames so far. */
   taken(): number;
-  /** Throws where the stream ended before its trailer. */
+  copied(): number;
+  /** True when a frame came that ends the COPY. */
+  isOver(): boolean;
+  /** A copy of what is not taken: where isOver(), from the frame that ended the COPY on. */
+  rest(): Buffer;
+  /** Throws where the COPY ended before its trailer. */
   finish(): void;
 }
 
-const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
-const HEADER_BYTES = 19;
+/** Per tuple where it begins, its first field, and its end. */
+export interface FoundTuples {
+  readonly starts: Int32Array;
+  readonly places: Int32Array;
+  readonly ends: Int32Array;
+}
 
-/** A window that starts with `windowBytes` and grows for larger tuples. Those above `tupleBytes` are refused: SOURCE_VALUE_UNREPRESENTABLE. */
-export function createCopyWindow(options: {
+export interface CopyWindowOptions {
   readonly table: string;
   readonly columns: readonly { readonly name: string }[];
   readonly windowBytes: number;
   readonly tupleBytes: number;
-}): CopyWindow {
+  /** Takes a frame of another kind that does not end the COPY. */
+  readonly onFrame: (frame: Buffer) => void;
+}
+
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
+const HEADER_BYTES = 19;
+const FRAME_BYTES = 5;
+const COPY_DATA = 0x64;
+/** CopyOutResponse, NoticeResponse, ParameterStatus, NotificationResponse: all that may stand between tuples. Any other ends the COPY. */
+const BESIDE: ReadonlySet<number> = new Set(Buffer.from('HNSA', 'latin1'));
+
+/** A window that starts with `windowBytes` and grows for larger tuples. Those above `tupleBytes` are refused: SOURCE_VALUE_UNREPRESENTABLE. */
+export function createCopyWindow(options: CopyWindowOptions): CopyWindow {
   const fields = options.columns.length;
   let bytes = new Uint8Array(options.windowBytes + SLACK);
   let view = new DataView(bytes.buffer);
   let start = 0;
   let end = 0;
   let taken = 0;
-  /** Bytes that the unfinished tuple at `start` is known to have. */
+  let copied = 0;
+  /** Bytes that the unfinished frame at `start` is known to have. */
   let known = 0;
   let state: 'header' | 'tuples' | 'ended' = 'header';
+  let isOver = false;
   const fault = (what: string): Error => new Error(`The COPY of ${options.table} is malformed: ${what}.`);
 
   const resize = (size: number): void => {
@@ -52,15 +79,28 @@ export function createCopyWindow(options: {
     start = 0;
   };
 
-  const readHeader = (): boolean => {
-    if (end - start < HEADER_BYTES) return false;
-    if (SIGNATURE.compare(bytes, start, start + SIGNATURE.length) !== 0) throw fault('it is not in binary format');
-    if (view.getInt32(start + 11) !== 0) throw fault(`flags ${view.getInt32(start + 11)}`);
-    const extension = view.getInt32(start + 15);
+  /** Returns where the header ends. */
+  const readHeader = (at: number, frameEnd: number): number => {
+    if (SIGNATURE.compare(bytes, at, at + SIGNATURE.length) !== 0) throw fault('it is not in binary format');
+    if (frameEnd - at < HEADER_BYTES) throw fault('its header is cut');
+    if (view.getInt32(at + 11) !== 0) throw fault(`flags ${view.getInt32(at + 11)}`);
+    const extension = view.getInt32(at + 15);
     if (extension !== 0) throw fault(`a header extension of ${extension} bytes`);
-    start += HEADER_BYTES;
     state = 'tuples';
-    return true;
+    return at + HEADER_BYTES;
+  };
+
+  /** Bytes that a tuple has up to the last field whose length has arrived. */
+  const reach = (frame: number): { readonly size: number; readonly field: number } => {
+    const tuple = frame + FRAME_BYTES + (state === 'header' ? HEADER_BYTES : 0);
+    let next = tuple + 2;
+    let field = 0;
+    for (; field < fields && next + 4 <= end; field++) {
+      const length = view.getInt32(next);
+      if (length < -1) throw fault(`a length of ${length} in ${options.columns[field]?.name}`);
+      next += length > 0 ? 4 + length : 4;
+    }
+    return { size: next - tuple, field: field - 1 };
   };
 
   const refuseLarge = (size: number, field: number): void => {
@@ -91,46 +131,74 @@ export function createCopyWindow(options: {
       bytes.set(chunk, end);
       end += chunk.length;
     },
-    take: (max, starts, places) => {
-      taken = 0;
-      if (state === 'header' && !readHeader()) return 0;
+    take: (max, { starts, places, ends }) => {
       let n = 0;
       let p = start;
       known = 0;
+      const b = bytes;
       const v = view;
       const all = end;
-      while (n < max && state === 'tuples' && p + 2 <= all) {
-        const count = v.getInt16(p);
+      while (n < max && !isOver && p + FRAME_BYTES <= all) {
+        const kind = b[p] as number;
+        const next = p + 1 + v.getInt32(p + 1);
+        if (next < p + FRAME_BYTES) throw fault(`a frame of ${next - p} bytes`);
+        if (kind !== COPY_DATA) {
+          if (!BESIDE.has(kind)) isOver = true;
+          else if (next - p > options.tupleBytes) throw fault(`a message of ${next - p} bytes`);
+          else if (next > all) known = next - p;
+          else options.onFrame(Buffer.from(b.subarray(p, next)));
+          if (isOver || next > all) break;
+          p = next;
+          continue;
+        }
+        if (next > all) {
+          const { size, field } = reach(p);
+          refuseLarge(size, field);
+          known = size + FRAME_BYTES;
+          break;
+        }
+        let tuple = p + FRAME_BYTES;
+        p = next;
+        copied += next - tuple;
+        if (state === 'header') tuple = readHeader(tuple, next);
+        if (state === 'ended') throw fault(`${next - tuple} bytes after its end`);
+        // The header, in a frame of its own.
+        if (tuple === next) continue;
+        const count = next - tuple < 2 ? 0 : v.getInt16(tuple);
         if (count === -1) {
           state = 'ended';
-          p += 2;
-          break;
+          if (tuple + 2 < next) throw fault(`${next - tuple - 2} bytes after its end`);
+          continue;
         }
         if (count !== fields) throw fault(`a row of ${count} fields, where ${fields} are selected`);
-        let next = p + 2;
-        let field = 0;
-        while (field < fields && next + 4 <= all) {
-          const length = v.getInt32(next);
-          if (length < -1) throw fault(`a length of ${length} in ${options.columns[field]?.name}`);
-          next += length > 0 ? 4 + length : 4;
-          field++;
-        }
-        if (field < fields || next > all) {
-          known = next - p;
-          refuseLarge(known, field - 1);
-          break;
-        }
-        starts[n] = p;
-        places[n] = p + 2;
+        starts[n] = tuple;
+        places[n] = tuple + 2;
+        ends[n] = next;
         n++;
-        p = next;
       }
       taken = p - start;
       start = p;
-      if (state === 'ended' && start < end) throw fault(`${end - start} bytes after its end`);
       return n;
     },
+    check: ({ starts, ends }, n) => {
+      for (let r = 0; r < n; r++) {
+        const tupleEnd = ends[r] as number;
+        let next = (starts[r] as number) + 2;
+        for (let field = 0; field < fields; field++) {
+          const name = options.columns[field]?.name;
+          if (next + 4 > tupleEnd) throw fault(`a row that ends before its field ${name}`);
+          const length = view.getInt32(next);
+          if (length < -1) throw fault(`a length of ${length} in ${name}`);
+          next += length > 0 ? 4 + length : 4;
+          if (next > tupleEnd) throw fault(`a length of ${length} in ${name}, where the row has less`);
+        }
+        if (next !== tupleEnd) throw fault(`${tupleEnd - next} bytes behind the last field of a row`);
+      }
+    },
     taken: () => taken,
+    copied: () => copied,
+    isOver: () => isOver,
+    rest: () => Buffer.from(bytes.subarray(start, end)),
     finish: () => {
       if (state === 'ended') return;
       throw fault(`it ends after ${end - start} bytes of ${state === 'header' ? 'its header' : 'a row'}`);

@@ -34,7 +34,7 @@ export function columnSource(wire: WireType, dictionary: boolean): ColumnSource 
         ${width === undefined ? '' : `if (L !== ${width}) bad(column, p);`}
         ${valueSource(wire, leaves, dictionary)}
         p = end;
-      }`,
+      } else if (L !== -1) bad(column, p);`,
   };
 }
 
@@ -94,8 +94,9 @@ function listSource(leaves: readonly Leaf[], element: WireScalar): ColumnSource 
     declarations: `${leafDeclarations(leaf, 0, false)} const y0 = l0.levels; let z0 = l0.levelCount;`,
     save: `${leafSave(leaf, 0, false)} l0.levelCount = z0;`,
     body: `{ const length = dv.getInt32(p), at = p + 4; p = at;
-      if (length < 0) y0[z0++] = 0;
+      if (length === -1) y0[z0++] = 0;
       else {
+        if (length < 0) bad(column, at);
         const end = at + length, dimensions = length < 12 ? -1 : dv.getInt32(at);
         if (dimensions === 0) y0[z0++] = 1;
         else {

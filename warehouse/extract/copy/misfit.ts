@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { SluiceError } from '../../core/errors.ts';
 import type { CarriedColumn } from './carried-as.ts';
 import { INFINITY_MICROS, LAST_MICROS } from './decode-scalar.ts';
-import { createReadNumeric, SPECIAL } from './numeric.ts';
+import { createReadNumeric, HEADER_BYTES, SPECIAL } from './numeric.ts';
 import { wireText } from './wire-text.ts';
 import { duckdbNameOf, parquetTypeOf, type WireScalar, type WireType } from './wire-type.ts';
 
@@ -27,7 +27,8 @@ export function misfitReason(wire: WireType, bytes: Uint8Array, p: number, lengt
   if (wire.kind === 'list') return listReason(wire.element, bytes, p, view);
   const name = duckdbNameOf(parquetTypeOf(wire));
   if (wire.kind === 'numeric') {
-    if (length < 8) return undefined;
+    // Malformed, which is another error: its digits would be read from behind it.
+    if (length < HEADER_BYTES || length !== HEADER_BYTES + 2 * view.getInt16(0)) return undefined;
     if ((view.getUint16(4) & SPECIAL) === SPECIAL) return `${name} has no ${wireText(wire, bytes, p, length)}`;
     return createReadNumeric(wire.precision, wire.scale)(view, 0, length) ? undefined : `${name} has fewer digits`;
   }

@@ -1,9 +1,9 @@
-import { to as copyTo } from 'pg-copy-streams';
 import { mapSystemError } from '../../core/errors.ts';
 import type { RowGroup } from '../../core/parquet/leaf-buffer.ts';
 import type { SourceSession } from '../source-session.ts';
 import type { CarriedColumn } from './carried-as.ts';
 import { COPY_LIMITS, type CopyLimits, createCopyDecoder } from './copy-decoder.ts';
+import { createCopyQuery } from './copy-query.ts';
 import type { QuarantinedRow } from './misfit.ts';
 import type { WireType } from './wire-type.ts';
 
@@ -40,40 +40,41 @@ export interface ReadCopyResult {
  */
 export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult> {
   const { session, signal, onProgress } = options;
-  const decoder = createCopyDecoder({ ...options, limits: { ...COPY_LIMITS, ...options.limits } });
+  const limits = { ...COPY_LIMITS, ...options.limits };
+  const decoder = createCopyDecoder({ ...options, limits, onFrame: (frame) => query.forward(frame) });
+  const query = createCopyQuery(`copy (${options.selectSql}) to stdout (format binary)`, (bytes) => decoder.add(bytes));
   // A server that knows no encoding would refuse a text that is no UTF-8 without saying where; raw, its decoder finds it.
   const isRaw = options.columns.some(({ wire }) => isUnchecked(wire));
   if (isRaw) await setEncoding(session, 'SQL_ASCII');
   signal?.throwIfAborted();
-  const stream = session.client.query(copyTo(`copy (${options.selectSql}) to stdout (format binary)`));
-  // The loop below sees every error; one that comes after it has no listener else.
-  stream.on('error', () => undefined);
-  const stop = (error: unknown): void => void stream.destroy(error instanceof Error ? error : new Error(String(error)));
-  const abort = (): void => stop(signal?.reason);
+  session.client.query(query);
+  const abort = (): void => query.fail(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
-  const flight = createFlight(options.sink, options.limits?.inFlight ?? COPY_LIMITS.inFlight, stop);
+  const flight = createFlight(options.sink, limits.inFlight, query.fail);
   let bytes = 0;
   try {
     const hand = async (group: RowGroup): Promise<void> => {
       flight.send(group, () => decoder.recycle(group));
+      if (!flight.isFull()) return;
+      query.pause();
       await flight.landed(signal);
+      query.resume();
     };
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      decoder.add(chunk);
+    while (!decoder.isOver()) {
+      await query.more();
       for (let group = decoder.next(); group !== undefined; group = decoder.next()) await hand(group);
-      onProgress?.(decoder.rows(), bytes);
+      if (decoder.bytes() > bytes) onProgress?.(decoder.rows(), decoder.bytes());
+      bytes = decoder.bytes();
     }
+    const sent = await query.release(decoder.rest());
     const last = decoder.end();
     if (last !== undefined) await hand(last);
     await flight.all();
-    // Postgres' own count against ours. It follows the data, perhaps in a packet of its own: an answer to another statement comes after it.
-    if (stream.rowCount !== decoder.rows()) await session.client.query('select 1');
-    if (stream.rowCount !== decoder.rows()) {
-      throw new Error(`COPY of ${options.table} sent ${stream.rowCount} rows, of which ${decoder.rows()} arrived`);
+    if (sent !== decoder.rows()) {
+      throw new Error(`COPY of ${options.table} sent ${sent} rows, of which ${decoder.rows()} arrived`);
     }
   } catch (error) {
-    stream.destroy();
+    query.fail(error);
     await flight.settled();
     const failure = flight.failure();
     const mapped = mapSystemError(failure === undefined ? error : failure.error, `the extraction of ${options.table}`);
@@ -100,6 +101,8 @@ async function setEncoding(session: ReadCopyOptions['session'], encoding: string
 
 interface Flight {
   send(group: RowGroup, done: () => void): void;
+  /** True while no other group may be sent. */
+  isFull(): boolean;
   /** Waits until another group may be sent; throws what the sink or the signal threw. */
   landed(signal: AbortSignal | undefined): Promise<void>;
   all(): Promise<void>;
@@ -135,6 +138,7 @@ function createFlight(
       const sent: Promise<void> = call(group, done).finally(() => calls.delete(sent));
       calls.add(sent);
     },
+    isFull: () => calls.size >= most,
     landed: async (signal) => {
       while (calls.size >= most) {
         await Promise.race(calls);
