@@ -173,6 +173,7 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
           const result = await refreshTable({
             ...facts,
             rule: model.refresh,
+            bronze: snapshot,
             changes,
             touchedKeys: keys,
             changed,

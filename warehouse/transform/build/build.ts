@@ -70,7 +70,7 @@ export interface ModelOutcome {
   readonly layer: Layer;
   readonly action: 'view' | 'rebuilt' | 'refreshed' | 'unchanged' | 'not selected' | 'dropped';
   readonly why: string;
-  /** Rows of the table afterwards; of a view 0 until its tests count them. */
+  /** Rows of the table afterwards; of a view 0 unless its tests counted them. */
   readonly rows: number;
   readonly changedRows: number;
   readonly ms: number;
@@ -175,7 +175,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         const changed = new Map(inputs.map((input) => [input, state.consumed[input] ?? 0]));
         const isMoved = decision.changed.includes(AS_OF) && state.asOf !== undefined;
         const dates = isMoved ? { before: state.asOf, now: asOf } : undefined;
-        const refreshFacts = { ...facts, changes, touchedKeys, changed, dates };
+        const refreshFacts = { ...facts, bronze, changes, touchedKeys, changed, dates };
         const refreshing =
           refresh.kind === 'append'
             ? appendRows({ ...refreshFacts, rule: refresh })

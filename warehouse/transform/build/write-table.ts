@@ -1,9 +1,11 @@
+import type { BronzeSnapshot } from '../../core/bronze-table.ts';
 import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { keepWinners } from './one-row-per-key.ts';
 import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
+import { withTouchedBronze } from './touched-bronze.ts';
 import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
   countRows,
@@ -117,6 +119,7 @@ async function replaceRows(db: DuckDb, path: string, by: readonly string[], diff
 
 export interface RefreshFacts extends WriteFacts {
   readonly rule: RefreshRule & { readonly kind: 'partition' };
+  readonly bronze: Pick<BronzeSnapshot, 'tables'>;
   readonly changes: ChangedRows;
   readonly touchedKeys: TouchedKeys;
   /** Input → version it was consumed at, for the inputs that changed. */
@@ -153,8 +156,8 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
       return { kind: 'rebuild', why: `the change touches ${rowsTouched} of its ${rows} rows` };
     }
     const inQuery = await matchesSome(db, 'fresh', rule.by, TOUCHED);
-    await db.run(
-      `create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${inQuery}`,
+    await withTouchedBronze(db, facts.bronze, rule, () =>
+      db.run(`create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${inQuery}`),
     );
     if (model.winner !== undefined) await keepWinners(db, NEXT, model, model.key);
     if (!sameColumns(await describeQuery(db, `select * from ${NEXT}`), columns)) {
