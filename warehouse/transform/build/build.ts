@@ -28,7 +28,14 @@ import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
 import { runModelTests, runSqlTest } from './run-tests.ts';
 import { createTestHistory } from './test-scope.ts';
 import { createTouchedKeys } from './touched-keys.ts';
-import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
+import {
+  type BuildLimits,
+  describeQuery,
+  listRelations,
+  type NamedRelation,
+  openEngine,
+  type StoredRelation,
+} from './warehouse-engine.ts';
 import { writeSnapshot } from './write-snapshot.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
 
@@ -70,7 +77,7 @@ export interface ModelOutcome {
   readonly layer: Layer;
   readonly action: 'view' | 'rebuilt' | 'refreshed' | 'unchanged' | 'not selected' | 'dropped';
   readonly why: string;
-  /** Rows of the table afterwards; of a view 0 unless its tests counted them. */
+  /** Rows of the table afterwards; of a view 0, since its tests count them later. */
   readonly rows: number;
   readonly changedRows: number;
   readonly ms: number;
@@ -101,7 +108,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
   const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? Infinity : maxTouchedShare);
   const changes = createChangedRows(db, project, bronze);
   const touchedKeys = createTouchedKeys(db, project, bronze);
-  const relations = await readRelations(db);
+  const relations = await listRelations(db);
   // Content written by this build gets the number its release will have: never used before, also after a rollback or a model's return.
   const nextVersion = (previous?.number ?? 0) + 1;
   const states = new Map((previous?.models ?? []).map((state) => [state.name, state]));
@@ -150,7 +157,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     state: ModelState | undefined,
     decision: Decision,
   ): Promise<Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'>> {
-    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare: shareOf(model) };
+    const relation = decision.kind === 'unchanged' ? undefined : await describeTable(relations.get(model.name));
+    const facts: WriteFacts = { db, model, relation, maxTouchedShare: shareOf(model) };
     if (model.materialized === 'snapshot' && decision.kind !== 'unchanged') {
       const isKept = state?.materialized === 'snapshot' && decision.kind === 'refresh';
       const result = await writeSnapshot({ ...facts, project, bronze, asOf, state: isKept ? state : undefined });
@@ -194,6 +202,13 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     }
   }
 
+  /** Columns are asked for table by table, where they count: DuckDB's list of all of them costs more than a small refresh. */
+  async function describeTable(relation: NamedRelation | undefined): Promise<StoredRelation | undefined> {
+    if (relation === undefined) return undefined;
+    const path = quotePath(relation.layer, 'main', relation.table);
+    return { ...relation, columns: relation.kind === 'view' ? [] : await describeQuery(db, `select * from ${path}`) };
+  }
+
   async function rebuild(facts: WriteFacts, state: ModelState | undefined, why: string) {
     return report(facts.model, state, await rebuildTable(facts), 'rebuilt', why);
   }
@@ -222,7 +237,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     if (changed) {
       written.add(model.layer);
       const kind = model.materialized === 'view' ? 'view' : 'table';
-      relations.set(model.name, { layer: model.layer, table: model.table, kind, columns: result?.columns ?? [] });
+      relations.set(model.name, { layer: model.layer, table: model.table, kind });
     }
     const dataVersion = changed || state === undefined ? nextVersion : state.dataVersion;
     versions.set(model.name, dataVersion);
@@ -381,7 +396,7 @@ function keep(state: ModelState | undefined, action: 'unchanged' | 'not selected
   return { action, why, rows: state?.rows ?? 0, changedRows: 0 };
 }
 
-async function dropRelation(db: DuckDb, { kind, layer, table }: StoredRelation): Promise<void> {
+async function dropRelation(db: DuckDb, { kind, layer, table }: NamedRelation): Promise<void> {
   await db.run(`drop ${kind} ${quotePath(layer, 'main', table)}`);
 }
 

@@ -48,27 +48,28 @@ export async function differRows(
 }
 
 /**
- * A predicate: the row of `alias` agrees in the columns with some row of the table, NULL with NULL. Columns that hold no NULL there also get
- * a plain IN, the one form that DuckDB pushes down into scans.
+ * Makes predicates: the row of `alias` agrees in the columns with some row of the table as it stands now, NULL with NULL. Columns that hold no
+ * NULL there also get a plain IN, the one form that DuckDB pushes down into scans.
  */
-export async function matchesSome(
+export async function createMatcher(
   db: DuckDb,
-  alias: string,
   columns: readonly string[],
   table: string,
-): Promise<string> {
+): Promise<(alias: string) => string> {
   const [nulls = {}] = await db.rows<Record<string, boolean | null>>(
     `select ${columns.map((name, i) => `bool_or(${quoteIdentifier(name)} is null) as c${i}`).join(', ')} from ${table}`,
   );
   const plain = columns.filter((_, i) => nulls[`c${i}`] === false);
-  const terms = plain.map((name) => {
-    const column = quoteIdentifier(name);
-    return `${alias}.${column} in (select ${column} from ${table})`;
-  });
-  if (columns.length === 1 && plain.length === 1) return terms.join('');
-  const equal = columns.map((name) => {
-    const column = quoteIdentifier(name);
-    return `hit.${column} is not distinct from ${alias}.${column}`;
-  });
-  return [...terms, `exists (select 1 from ${table} as hit where ${equal.join(' and ')})`].join(' and ');
+  return (alias) => {
+    const terms = plain.map((name) => {
+      const column = quoteIdentifier(name);
+      return `${alias}.${column} in (select ${column} from ${table})`;
+    });
+    if (columns.length === 1 && plain.length === 1) return terms.join('');
+    const equal = columns.map((name) => {
+      const column = quoteIdentifier(name);
+      return `hit.${column} is not distinct from ${alias}.${column}`;
+    });
+    return [...terms, `exists (select 1 from ${table} as hit where ${equal.join(' and ')})`].join(' and ');
+  };
 }

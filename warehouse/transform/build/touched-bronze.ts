@@ -1,6 +1,7 @@
-import { currentRowsOfSql, currentRowsSql } from '../../core/bronze-sql.ts';
+import { currentRowsOfSql } from '../../core/bronze-sql.ts';
 import type { BronzeSnapshot, BronzeTable } from '../../core/bronze-table.ts';
 import type { DuckDb } from '../../core/duckdb.ts';
+import { SluiceError } from '../../core/errors.ts';
 import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 
@@ -21,14 +22,38 @@ export async function withTouchedBronze<T>(
     const keys = touchedKeysSql(table, rule);
     return keys === undefined ? [] : [{ table, sql: currentRowsOfSql(table, keys) }];
   });
+  const set: BronzeTable[] = [];
   try {
-    for (const { table, sql } of narrowed) await db.run(`create or replace view ${viewOf(table)} as ${sql}`);
+    for (const { table, sql } of narrowed) {
+      await db.run(`alter view ${viewOf(table)} rename to ${quoteIdentifier(asideName(table))}`);
+      set.push(table);
+      await db.run(`create view ${viewOf(table)} as ${sql}`);
+    }
     return await work();
   } finally {
-    for (const { table } of narrowed) {
-      await db.run(`create or replace view ${viewOf(table)} as ${currentRowsSql(table)}`);
+    await restore(db, set);
+  }
+}
+
+/** Whoever reads a narrowed table next would be wrong without knowing it, so nothing may go on when this fails. */
+async function restore(db: DuckDb, tables: readonly BronzeTable[]): Promise<void> {
+  for (const table of tables) {
+    const aside = quotePath('bronze', table.source, asideName(table));
+    try {
+      await db.run(
+        `drop view if exists ${viewOf(table)}; alter view ${aside} rename to ${quoteIdentifier(table.table)}`,
+      );
+    } catch (cause) {
+      throw new SluiceError('BUILD_FAILED', `bronze.${table.source}.${table.table} cannot be shown whole again.`, {
+        remedy: 'Run the build again; the last release stands.',
+        cause,
+      });
     }
   }
+}
+
+function asideName({ table }: BronzeTable): string {
+  return `_sluice_all_${table}`;
 }
 
 function viewOf({ source, table }: BronzeTable): string {

@@ -4,7 +4,7 @@ import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { keepWinners } from './one-row-per-key.ts';
-import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
+import { createMatcher, differRows, type RowDifference } from './row-difference.ts';
 import { withTouchedBronze } from './touched-bronze.ts';
 import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
@@ -82,7 +82,7 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
     });
     const rows = await countRows(db, NEXT);
     if (difference.rows === 0) return { changed: false, rows, changedRows: 0, columns, note: 'the same content' };
-    const small = difference.rows <= facts.maxTouchedShare * rows;
+    const small = difference.rows <= facts.maxTouchedShare * Math.max(rows, difference.rows);
     if (small && model.key.length > 0) await replaceRows(db, path, model.key, difference);
     else await db.run(`create or replace table ${path} as select * from ${NEXT}`);
     if (!small) await db.run(`drop table ${difference.table}`);
@@ -108,11 +108,10 @@ async function describeRewritten({ db, model }: WriteFacts): Promise<Written> {
 async function replaceRows(db: DuckDb, path: string, by: readonly string[], difference: RowDifference): Promise<void> {
   const columns = by.map(quoteIdentifier).join(', ');
   await db.run(`create or replace temp table ${REWRITTEN} as select distinct ${columns} from ${difference.table}`);
-  const gone = await matchesSome(db, 'old', by, REWRITTEN);
-  const come = await matchesSome(db, 'next', by, REWRITTEN);
+  const isRewritten = await createMatcher(db, by, REWRITTEN);
   await inTransaction(db, async () => {
-    await db.run(`delete from ${path} as old where ${gone}`);
-    await db.run(`insert into ${path} by name select * from ${NEXT} as next where ${come}`);
+    await db.run(`delete from ${path} as old where ${isRewritten('old')}`);
+    await db.run(`insert into ${path} by name select * from ${NEXT} as next where ${isRewritten('next')}`);
   });
   await db.run(`drop table ${REWRITTEN}`);
 }
@@ -150,14 +149,16 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
       const written = { changed: false, rows, changedRows: 0, columns, note: `no ${rule.by.join(', ')} touched` };
       return { kind: 'written', written };
     }
-    const inTable = `select * from ${path} as old where ${await matchesSome(db, 'old', rule.by, TOUCHED)}`;
+    const isTouched = await createMatcher(db, rule.by, TOUCHED);
+    const inTable = `select * from ${path} as old where ${isTouched('old')}`;
     const rowsTouched = await countRows(db, `(${inTable})`);
     if (rowsTouched > facts.maxTouchedShare * rows) {
       return { kind: 'rebuild', why: `the change touches ${rowsTouched} of its ${rows} rows` };
     }
-    const inQuery = await matchesSome(db, 'fresh', rule.by, TOUCHED);
     await withTouchedBronze(db, facts.bronze, rule, () =>
-      db.run(`create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${inQuery}`),
+      db.run(
+        `create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${isTouched('fresh')}`,
+      ),
     );
     if (model.winner !== undefined) await keepWinners(db, NEXT, model, model.key);
     if (!sameColumns(await describeQuery(db, `select * from ${NEXT}`), columns)) {
