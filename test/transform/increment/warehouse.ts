@@ -103,6 +103,7 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
 
   const changes: ChangedRows = {
     knows: () => true,
+    countOf: () => ({ changed: 0, rows: 0 }),
     relationOf: async (input, consumed) => {
       const name = `_test_changed_${bronze.includes(input) ? bronze.indexOf(input) : input.replace('.', '_')}`;
       await db.run(
@@ -166,7 +167,7 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
           return { did: 'unchanged', why: wanted.why, changed: false, kept: 0 };
         const { layer, table, boundColumns: columns } = model;
         const relation = state === undefined ? undefined : { layer, table, kind: 'table' as const, columns };
-        const facts: WriteFacts = { db, model, relation, maxTouchedShare: Infinity };
+        const facts: WriteFacts = { db, model, relation, maxTouchedShare: 1 };
         let { why } = wanted;
         if (wanted.kind === 'refresh' && model.refresh.kind === 'partition' && state !== undefined) {
           const inputs = wanted.changed.filter((input) => input !== AS_OF);

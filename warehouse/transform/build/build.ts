@@ -96,16 +96,13 @@ export interface Build {
   abort(): Promise<void>;
 }
 
-const DEFAULT_TOUCHED_SHARE = 0.2;
-
 export async function openBuild(options: BuildOptions): Promise<Build> {
   const { project, paths, previous, bronze, asOf, limits, log, onProgress, signal } = options;
   requireHistoryKept(project, previous, options.dropHistory);
   const db = await openEngine(options);
   const stopListening = interruptOnAbort(db, signal);
-  const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
   // A seed hands on its changed rows however many they are: it is small, and those who read it may not be.
-  const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? Infinity : maxTouchedShare);
+  const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? 1 : limits.maxTouchedShare);
   const changes = createChangedRows(db, project, bronze);
   const touchedKeys = createTouchedKeys(db, project, bronze);
   const relations = await listRelations(db);
@@ -220,7 +217,10 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     action: 'rebuilt' | 'refreshed',
     why: string,
   ): Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'> {
-    if (result.changed) changes.record(model.name, { before: state?.dataVersion ?? 0, relation: result.changes });
+    if (result.changed) {
+      const { rows, changedRows, changes: relation } = result;
+      changes.record(model.name, { before: state?.dataVersion ?? 0, relation, rows, changedRows });
+    }
     remember(model, state, result);
     const { rows, changedRows, note } = result;
     return {

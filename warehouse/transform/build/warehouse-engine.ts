@@ -18,7 +18,7 @@ export interface BuildLimits {
   readonly threads?: number;
   /** Memory of DuckDB in MB; beyond it operators spill into the work folder. */
   readonly memoryLimitMb?: number;
-  /** An incremental model is rebuilt when more than this share of its rows is touched. Default 0.2: beyond it a rebuild is cheaper. */
+  /** An incremental model is rebuilt when more than this share of its rows is touched, instead of beyond where a rebuild was measured to be quicker. */
   readonly maxTouchedShare?: number;
 }
 

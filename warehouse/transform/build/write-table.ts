@@ -4,6 +4,7 @@ import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { keepWinners } from './one-row-per-key.ts';
+import { handOnLimit, refreshLimit } from './refresh-limit.ts';
 import { createMatcher, differRows, type RowDifference } from './row-difference.ts';
 import { withTouchedBronze } from './touched-bronze.ts';
 import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
@@ -23,7 +24,8 @@ export interface WriteFacts {
   readonly model: CompiledModel;
   /** What stands under the model's name in the clone. */
   readonly relation: StoredRelation | undefined;
-  readonly maxTouchedShare: number;
+  /** In place of the shares that were measured (refresh-limit.ts). */
+  readonly maxTouchedShare: number | undefined;
 }
 
 export interface Written {
@@ -82,7 +84,7 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
     });
     const rows = await countRows(db, NEXT);
     if (difference.rows === 0) return { changed: false, rows, changedRows: 0, columns, note: 'the same content' };
-    const small = difference.rows <= facts.maxTouchedShare * Math.max(rows, difference.rows);
+    const small = difference.rows <= handOnLimit(Math.max(rows, difference.rows), facts.maxTouchedShare);
     if (small && model.key.length > 0) await replaceRows(db, path, model.key, difference);
     else await db.run(`create or replace table ${path} as select * from ${NEXT}`);
     if (!small) await db.run(`drop table ${difference.table}`);
@@ -138,13 +140,15 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
   const path = pathOf(model);
   const { columns } = relation;
   const by = rule.by.map(quoteIdentifier).join(', ');
+  const rows = await countRows(db, path);
+  const tooMuch = findTooMuch(facts, rows);
+  if (tooMuch !== undefined) return { kind: 'rebuild', why: tooMuch };
   try {
     await db.run(`create or replace temp table ${TOUCHED} as select ${by} from ${path} limit 0`);
     const found = await findTouched(facts);
     if (found.kind === 'rebuild') return found;
     if (found.kind === 'sql') await db.run(`insert into ${TOUCHED} ${found.sql}`);
     const touched = await countRows(db, TOUCHED);
-    const rows = await countRows(db, path);
     if (touched === 0) {
       const written = { changed: false, rows, changedRows: 0, columns, note: `no ${rule.by.join(', ')} touched` };
       return { kind: 'written', written };
@@ -152,7 +156,8 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
     const isTouched = await createMatcher(db, rule.by, TOUCHED);
     const inTable = `select * from ${path} as old where ${isTouched('old')}`;
     const rowsTouched = await countRows(db, `(${inTable})`);
-    if (rowsTouched > facts.maxTouchedShare * rows) {
+    // Keys that are new count like rows: what stands under them is yet to be computed.
+    if (Math.max(touched, rowsTouched) > refreshLimit(Math.max(touched, rows), facts.maxTouchedShare)) {
       return { kind: 'rebuild', why: `the change touches ${rowsTouched} of its ${rows} rows` };
     }
     await withTouchedBronze(db, facts.bronze, rule, () =>
@@ -183,6 +188,19 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
   } finally {
     await db.run(`drop table if exists ${NEXT}; drop table if exists ${TOUCHED}`);
   }
+}
+
+/**
+ * A change so large that even to find out what it touches would cost much of a rebuild: of that input, and beside the model's own rows. Known
+ * from the log, before anything is read.
+ */
+function findTooMuch({ changes, changed, maxTouchedShare }: RefreshFacts, rows: number): string | undefined {
+  for (const [input, consumed] of changed) {
+    const count = changes.countOf(input, consumed);
+    const limit = Math.max(refreshLimit(count.rows, maxTouchedShare), refreshLimit(rows, maxTouchedShare));
+    if (count.changed > limit) return `${count.changed} of ${count.rows} rows of ${input} changed`;
+  }
+  return undefined;
 }
 
 /** The query of the touched values of `by`, or why there is none. */
