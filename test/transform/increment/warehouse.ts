@@ -103,7 +103,7 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
 
   const changes: ChangedRows = {
     knows: () => true,
-    countOf: () => ({ changed: 0, rows: 0 }),
+    countOf: () => undefined,
     relationOf: async (input, consumed) => {
       const name = `_test_changed_${bronze.includes(input) ? bronze.indexOf(input) : input.replace('.', '_')}`;
       await db.run(
@@ -146,6 +146,7 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
         state,
         versions,
         knowsChanges: () => true,
+        countChanges: () => undefined,
         asOf,
         fullRefresh: false,
       });

@@ -134,6 +134,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       state,
       versions,
       knowsChanges: (input, consumed) => changes.knows(input, consumed),
+      countChanges: (input, consumed) => changes.countOf(input, consumed),
+      maxTouchedShare: limits.maxTouchedShare,
       asOf,
       fullRefresh: options.fullRefresh ?? false,
       ...(options.dropHistory && { dropHistory: options.dropHistory }),

@@ -15,12 +15,18 @@ import type { CompiledProject } from '../model.ts';
 export interface ChangedRows {
   /** True when the rows that changed since `consumed` are known one by one. */
   knows(input: string, consumed: number): boolean;
-  /** How many rows changed of how many, as far as the log and this build know without reading any; only for what is known one by one. */
-  countOf(input: string, consumed: number): { readonly changed: number; readonly rows: number };
+  /** How many rows of an input changed, as far as the log and this build know without reading any. */
+  countOf(input: string, consumed: number): ChangeCount | undefined;
   /** Name of a temporary table of every changed row: at least the columns that refresh rules read, and SIGN_COLUMN. */
   relationOf(input: string, consumed: number): Promise<string>;
   /** Tells of a model's change in this build; without the name of such a table its rows are not known one by one. */
   record(model: string, change: ModelChange): void;
+}
+
+export interface ChangeCount {
+  readonly changed: number;
+  /** Of so many; of bronze all versions that are kept. */
+  readonly rows: number;
 }
 
 export interface ModelChange {
@@ -70,14 +76,10 @@ export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: 
       return change !== undefined && change.relation !== undefined && change.before === consumed;
     },
     countOf(input, consumed) {
-      const files = bronzeOf(input)?.table.files;
       const change = models.get(input);
-      if (files === undefined) {
-        const changed = change?.changedRows ?? 0;
-        return { changed, rows: Math.max(change?.rows ?? 0, changed) };
-      }
-      const sum = (list: BronzeTable['files']) => list.reduce((rows, file) => rows + file.rows, 0);
-      return { changed: sum(files.filter((file) => file.commit > consumed)), rows: sum(files) };
+      if (change === undefined) return countBronzeChanges(bronzeOf(input)?.table, consumed);
+      const { changedRows, rows } = change;
+      return { changed: changedRows, rows: Math.max(rows, changedRows) };
     },
     relationOf(input, consumed) {
       const change = models.get(input);
@@ -91,6 +93,13 @@ export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: 
       models.set(model, change);
     },
   };
+}
+
+/** From the commits alone. */
+export function countBronzeChanges(table: BronzeTable | undefined, consumed: number): ChangeCount | undefined {
+  if (table === undefined) return undefined;
+  const sum = (files: BronzeTable['files']) => files.reduce((rows, file) => rows + file.rows, 0);
+  return { changed: sum(table.files.filter((file) => file.commit > consumed)), rows: sum(table.files) };
 }
 
 /** Input → the columns that any refresh rule reads of it. */

@@ -141,8 +141,6 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
   const { columns } = relation;
   const by = rule.by.map(quoteIdentifier).join(', ');
   const rows = await countRows(db, path);
-  const tooMuch = findTooMuch(facts, rows);
-  if (tooMuch !== undefined) return { kind: 'rebuild', why: tooMuch };
   try {
     await db.run(`create or replace temp table ${TOUCHED} as select ${by} from ${path} limit 0`);
     const found = await findTouched(facts);
@@ -188,19 +186,6 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
   } finally {
     await db.run(`drop table if exists ${NEXT}; drop table if exists ${TOUCHED}`);
   }
-}
-
-/**
- * A change so large that even to find out what it touches would cost much of a rebuild: of that input, and beside the model's own rows. Known
- * from the log, before anything is read.
- */
-function findTooMuch({ changes, changed, maxTouchedShare }: RefreshFacts, rows: number): string | undefined {
-  for (const [input, consumed] of changed) {
-    const count = changes.countOf(input, consumed);
-    const limit = Math.max(refreshLimit(count.rows, maxTouchedShare), refreshLimit(rows, maxTouchedShare));
-    if (count.changed > limit) return `${count.changed} of ${count.rows} rows of ${input} changed`;
-  }
-  return undefined;
 }
 
 /** The query of the touched values of `by`, or why there is none. */
