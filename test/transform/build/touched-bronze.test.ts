@@ -144,7 +144,7 @@ test('a table shows the touched keys only while it is asked to, whether that goe
   assert.deepEqual(await withTouchedBronze(db, bronze, rule, read), ['1:a:9']);
   assert.deepEqual(await read(), all);
   await assert.rejects(
-    withTouchedBronze(db, bronze, rule, () => db.run("select * from nowhere")),
+    withTouchedBronze(db, bronze, rule, () => db.run('select * from nowhere')),
     /no/,
   );
   assert.deepEqual(await read(), all);

@@ -174,7 +174,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         return { action: 'view', why: decision.why, rows: state?.rows ?? 0, changedRows: 0 };
       }
       case 'rebuild':
-        return rebuild(facts, state, decision.why);
+        return rebuild({ ...facts, isLarge: decision.isLarge }, state, decision.why);
       case 'refresh': {
         const { refresh } = model;
         if (refresh.kind === 'rebuild' || state === undefined) return rebuild(facts, state, decision.why);
@@ -191,9 +191,11 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
           // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
           if (signal?.aborted === true || isSluiceError(error)) throw error;
           log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
-          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
+          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}`, isLarge: false };
         });
-        if (result.kind === 'rebuild') return rebuild(facts, state, `${decision.why}; ${result.why}`);
+        if (result.kind === 'rebuild') {
+          return rebuild({ ...facts, isLarge: result.isLarge }, state, `${decision.why}; ${result.why}`);
+        }
         return report(model, state, result.written, 'refreshed', decision.why);
       }
       default:

@@ -4,14 +4,15 @@ import { AS_OF } from '../delta/normal-query.ts';
 import type { CompiledModel } from '../model.ts';
 import type { ChangeCount } from './changed-rows.ts';
 import { decideSnapshot } from './decide-snapshot.ts';
-import { refreshLimit } from './refresh-limit.ts';
+import { isLarge, refreshLimit } from './refresh-limit.ts';
 
 /** What a model needs, from its ledger and the versions of its inputs. Pure, so that the plan and the build cannot disagree. */
 
 export type Decision =
   | { readonly kind: 'unchanged'; readonly why: string }
   | { readonly kind: 'create-view'; readonly why: string }
-  | { readonly kind: 'rebuild'; readonly why: string }
+  /** `isLarge`: so much changed that its table will be another. */
+  | { readonly kind: 'rebuild'; readonly why: string; readonly isLarge?: boolean }
   | { readonly kind: 'refresh'; readonly why: string; readonly changed: readonly string[] };
 
 export interface DecisionFacts {
@@ -77,7 +78,8 @@ function decideByInputs(facts: DecisionFacts, state: ModelState, isMoved: boolea
     }
     const count = model.refresh.kind === 'partition' ? facts.countChanges(input, consumed) : undefined;
     if (count !== undefined && isTooMuch(count, state.rows, facts.maxTouchedShare)) {
-      return { kind: 'rebuild', why: `${count.changed} of ${count.rows} rows of ${input} changed` };
+      const why = `${count.changed} of ${count.rows} rows of ${input} changed`;
+      return { kind: 'rebuild', why, isLarge: isLarge(count.changed) };
     }
   }
   return { kind: 'refresh', why, changed };

@@ -19,3 +19,8 @@ export function refreshLimit(rows: number, share: number | undefined): number {
 export function handOnLimit(rows: number, share: number | undefined): number {
   return (share ?? SHARE_OF_FEW) * rows;
 }
+
+/** True for a change of so many rows that a table it reaches is taken to be another: worth no comparison row by row. */
+export function isLarge(changed: number): boolean {
+  return changed > SMALL;
+}

@@ -48,6 +48,24 @@ export async function differRows(
 }
 
 /**
+ * True when two tables of the same columns surely differ: equal rows have equal hashes, so bags with other sums of them are not equal. False says
+ * nothing. A fifth of what comparing them row by row takes.
+ */
+export async function haveOtherSums(
+  db: DuckDb,
+  one: string,
+  other: string,
+  columns: readonly StoredColumn[],
+): Promise<boolean> {
+  const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  const sums = (table: string) => `select count(*) as n, sum(hash(${list})) as h from ${table}`;
+  const [row] = await db.rows<{ same: boolean }>(
+    `select one.n = other.n and one.h is not distinct from other.h as same from (${sums(one)}) as one, (${sums(other)}) as other`,
+  );
+  return row?.same === false;
+}
+
+/**
  * Makes predicates: the row of `alias` agrees in the columns with some row of the table as it stands now, NULL with NULL. Columns that hold no
  * NULL there also get a plain IN, the one form that DuckDB pushes down into scans.
  */

@@ -4,8 +4,8 @@ import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { keepWinners } from './one-row-per-key.ts';
-import { handOnLimit, refreshLimit } from './refresh-limit.ts';
-import { createMatcher, differRows, type RowDifference } from './row-difference.ts';
+import { handOnLimit, isLarge, refreshLimit } from './refresh-limit.ts';
+import { createMatcher, differRows, haveOtherSums, type RowDifference } from './row-difference.ts';
 import { withTouchedBronze } from './touched-bronze.ts';
 import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
@@ -26,6 +26,8 @@ export interface WriteFacts {
   readonly relation: StoredRelation | undefined;
   /** In place of the shares that were measured (refresh-limit.ts). */
   readonly maxTouchedShare: number | undefined;
+  /** Of a rebuild: so much changed that the table will be another. */
+  readonly isLarge?: boolean | undefined;
 }
 
 export interface Written {
@@ -76,6 +78,10 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
     if (!sameColumns(columns, relation.columns)) {
       await db.run(`create or replace table ${path} as select * from ${NEXT}`);
       return await describeRewritten(facts);
+    }
+    if (facts.isLarge === true && (await haveOtherSums(db, path, NEXT, columns))) {
+      await db.run(`create or replace table ${path} as select * from ${NEXT}`);
+      return { ...(await describeRewritten(facts)), note: 'written whole' };
     }
     const difference = await differRows(db, changesTable(model), {
       before: `select * from ${path}`,
@@ -131,7 +137,7 @@ export interface RefreshFacts extends WriteFacts {
 
 export type RefreshResult =
   | { readonly kind: 'written'; readonly written: Written }
-  | { readonly kind: 'rebuild'; readonly why: string };
+  | { readonly kind: 'rebuild'; readonly why: string; readonly isLarge?: boolean };
 
 /** Recomputes the touched partitions only; says why when the whole table must be rebuilt instead. */
 export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> {
@@ -156,7 +162,8 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
     const rowsTouched = await countRows(db, `(${inTable})`);
     // Keys that are new count like rows: what stands under them is yet to be computed.
     if (Math.max(touched, rowsTouched) > refreshLimit(Math.max(touched, rows), facts.maxTouchedShare)) {
-      return { kind: 'rebuild', why: `the change touches ${rowsTouched} of its ${rows} rows` };
+      const why = `the change touches ${rowsTouched} of its ${rows} rows`;
+      return { kind: 'rebuild', why, isLarge: isLarge(Math.max(touched, rowsTouched)) };
     }
     await withTouchedBronze(db, facts.bronze, rule, () =>
       db.run(
