@@ -30,6 +30,7 @@ export interface ModelState {
   readonly consumed: Readonly<Record<string, number>>;
   /** The as_of it was computed for, when it reaches as_of(). */
   readonly asOf?: AsOf;
+  /** Of a silver view as its tests counted them; 0 when none did. */
   readonly rows: number;
   readonly columns: readonly { readonly name: string; readonly type: string }[];
 }

@@ -18,7 +18,14 @@ import {
 } from './manifest.ts';
 import { createPrivateReleases, type PrivateReleases } from './private-releases.ts';
 import { openTurns, type Turns } from './turns.ts';
-import { cloneFiles, createFileCache, describeFiles, type StoredFiles, uploadFiles } from './warehouse-files.ts';
+import {
+  cloneFiles,
+  createFileCache,
+  describeFiles,
+  type OwnObjects,
+  type StoredFiles,
+  uploadFiles,
+} from './warehouse-files.ts';
 
 /**
  * Versions of the warehouse behind one pointer.
@@ -66,6 +73,7 @@ export interface ReleasesOptions {
 
 export function openReleases({ store, cacheDir, log, clock }: ReleasesOptions): Releases {
   const cache = createFileCache(store, cacheDir);
+  const own: OwnObjects = new Map();
   let lastRead: VersionDocument | undefined;
   let newestSeen = 0;
 
@@ -130,7 +138,7 @@ export function openReleases({ store, cacheDir, log, clock }: ReleasesOptions): 
     files: StoredFiles,
     now: Date,
   ): Promise<{ readonly document: VersionDocument; readonly bytes: number }> {
-    const bytes = await uploadFiles(store, paths, files);
+    const bytes = await uploadFiles(store, paths, files, own);
     const document = nameVersion({ ...content, base, files }, now);
     const stored = await store.putIfAbsent(versionKey(document.version), encodeDocument(document));
     if (!stored && !isSame(await readVersion(document.version), document)) {
@@ -184,7 +192,7 @@ export function openReleases({ store, cacheDir, log, clock }: ReleasesOptions): 
     },
 
     async checkout(release, dir) {
-      return cloneFiles(store, release?.files, dir);
+      return cloneFiles(store, release?.files, dir, own);
     },
 
     async publish({ base, paths, content }) {

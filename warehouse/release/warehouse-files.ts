@@ -34,14 +34,27 @@ async function describeFile(path: string): Promise<StoredFile> {
   return { key: fileKey(sha256), bytes: (await stat(path)).size, sha256 };
 }
 
+/** Objects that this process hashed before it stored them: key → what the stored file looked like. Any write since then changes its ctime. */
+export type OwnObjects = Map<string, string>;
+const REMEMBERED = 16;
+
 /** Uploads what the store does not hold yet; the local files may be moved away. Returns the bytes uploaded. */
-export async function uploadFiles(store: ObjectStore, paths: WarehousePaths, files: StoredFiles): Promise<number> {
+export async function uploadFiles(
+  store: ObjectStore,
+  paths: WarehousePaths,
+  files: StoredFiles,
+  own: OwnObjects,
+): Promise<number> {
   let uploaded = 0;
   for (const file of WAREHOUSE_FILES) {
     const { key, bytes } = files[file];
     if (await isStored(store, key, bytes)) continue;
     try {
       await store.putFile(key, paths[file]);
+      // In a folder the object is the file that was hashed; from anywhere else it comes back over a network.
+      const identity = store.url.startsWith('file:') ? await identityOf(await store.toLocalFile(key)) : undefined;
+      if (identity !== undefined) own.set(key, identity);
+      for (const [oldest] of [...own].slice(0, Math.max(0, own.size - REMEMBERED))) own.delete(oldest);
     } catch (error) {
       // Another publisher may have brought the same content in the meantime; then the goal is reached.
       if (!isSluiceError(error, 'LAKE_CORRUPT') || !(await isStored(store, key, bytes))) throw error;
@@ -65,12 +78,13 @@ export async function cloneFiles(
   store: ObjectStore,
   files: StoredFiles | undefined,
   dir: string,
+  own: OwnObjects,
 ): Promise<WarehousePaths> {
   const paths = warehousePathsIn(dir);
   await mkdir(dir, { recursive: true });
   for (const file of WAREHOUSE_FILES) {
     await Promise.all([rm(paths[file], { force: true }), rm(`${paths[file]}.wal`, { force: true })]);
-    if (files !== undefined) await copyVerified(store, files[file], paths[file], 0o644);
+    if (files !== undefined) await copyVerified(store, files[file], paths[file], 0o644, own.get(files[file].key));
   }
   return paths;
 }
@@ -123,10 +137,19 @@ export function createFileCache(
   };
 }
 
-async function copyVerified(store: ObjectStore, file: StoredFile, path: string, mode: number): Promise<void> {
+/** `trusted`: identity of the object for which its hash is known already. */
+async function copyVerified(
+  store: ObjectStore,
+  file: StoredFile,
+  path: string,
+  mode: number,
+  trusted?: string,
+): Promise<void> {
   try {
-    await copyFile(await store.toLocalFile(file.key), path, constants.COPYFILE_FICLONE);
-    if ((await hashFile(path)) !== file.sha256) {
+    const source = await store.toLocalFile(file.key);
+    await copyFile(source, path, constants.COPYFILE_FICLONE);
+    const isTrusted = trusted !== undefined && (await identityOf(source)) === trusted;
+    if (!isTrusted && (await hashFile(path)) !== file.sha256) {
       // The store's own local download may be what is damaged: ask for the object itself once.
       await writeFile(path, await store.get(file.key));
       if ((await hashFile(path)) !== file.sha256) throw damaged(store, file);

@@ -1,6 +1,7 @@
 import type { AsOf, BronzeSnapshot, BronzeTable } from '../core/bronze-table.ts';
 import { SluiceError } from '../core/errors.ts';
 import type { ModelState, Release } from '../core/release.ts';
+import { countBronzeChanges } from './build/changed-rows.ts';
 import { bronzeVersions, decideModel } from './build/decide-model.ts';
 import { requireHistoryKept } from './kept-history.ts';
 import type { CompiledModel, CompiledProject, Layer, Materialization } from './model.ts';
@@ -108,6 +109,7 @@ export function planBuild(options: PlanOptions): Plan {
       state,
       versions,
       knowsChanges: (input, consumed) => running.has(input) || isKnown(tables.get(tableOf(input)), consumed),
+      countChanges: (input, consumed) => countBronzeChanges(tables.get(tableOf(input)), consumed),
       asOf,
       fullRefresh,
       ...(options.dropHistory && { dropHistory: options.dropHistory }),

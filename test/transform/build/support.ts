@@ -61,7 +61,9 @@ export function createTestLake(
   let number = 0;
   const state = new Map<string, BronzeTable>(
     Object.entries(tables).map(([table, spec]) => {
-      const columns = Object.entries(spec.columns).map(([name, type]) => columnOf(name, type));
+      const columns = Object.entries(spec.columns).map(([name, type]) =>
+        columnOf(name, type, !spec.key.includes(name)),
+      );
       const contract = { key: spec.key, columns };
       return [table, { source: 'app', table, contract, files: [], lastCommit: 0, replacedAt: 0 }];
     }),
@@ -99,15 +101,15 @@ export function createTestLake(
     addColumn(name, column, type) {
       const table = state.get(name);
       assert.ok(table !== undefined, name);
-      const contract = { ...table.contract, columns: [...table.contract.columns, columnOf(column, type)] };
+      const contract = { ...table.contract, columns: [...table.contract.columns, columnOf(column, type, true)] };
       state.set(name, { ...table, contract });
     },
     snapshot: () => ({ tables: [...state.values()], commits: { app: number }, readAt: { app: instantOf(number) } }),
   };
 }
 
-function columnOf(name: string, duckdbType: string) {
-  return { name, postgresType: duckdbType.toLowerCase(), duckdbType, nullable: true, policy: 'error' as const };
+function columnOf(name: string, duckdbType: string, nullable: boolean) {
+  return { name, postgresType: duckdbType.toLowerCase(), duckdbType, nullable, policy: 'error' as const };
 }
 
 async function writeParquet(

@@ -30,7 +30,8 @@ function bronzeAt(payments: number, accounts: number): BronzeSnapshot {
     const files = Array.from({ length: lastCommit }, (_, i) => ({
       commit: i + 1,
       path: `/${i + 1}`,
-      rows: 10 * (i + 1),
+      // A first batch, and small ones after it.
+      rows: i === 0 ? 1000 : 10 * (i + 1),
     }));
     return { ...facts, files, lastCommit, replacedAt: 0 };
   };

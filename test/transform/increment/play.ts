@@ -25,6 +25,7 @@ export async function playHistory(
   models: readonly CompiledModel[],
   random: Random,
   tally: Tally,
+  runs: number,
 ): Promise<string | undefined> {
   await warehouse.reset();
   const history: string[][] = [[...firstRows(random)]];
@@ -32,7 +33,6 @@ export async function playHistory(
   for (const model of models) await warehouse.run(model);
   const days = ['2000-01-01', '2000-01-02', '2000-01-03'];
   let asOf = days[0] ?? '';
-  const runs = 2 + random.below(4);
   for (let run = 0; run < runs; run++) {
     const statements = [...randomChanges(random)];
     history.push(statements);
@@ -46,7 +46,7 @@ export async function playHistory(
       if (done.did === 'refreshed' && done.changed) tally.changed += 1;
       if (done.did === 'refreshed' && done.changed && done.kept > 0) tally.partial += 1;
       if (done.did === 'rebuilt') tally.reasons.set(done.why, (tally.reasons.get(done.why) ?? 0) + 1);
-      if (done.did === 'unchanged' && random.chance(0.75)) continue;
+      if (done.did === 'unchanged' && random.chance(0.85)) continue;
       const wrong = await warehouse.differences(model);
       if (wrong.length > 0) {
         const says = JSON.stringify(wrong, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));

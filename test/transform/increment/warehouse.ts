@@ -5,7 +5,12 @@ import type { ModelState } from '../../../warehouse/core/release.ts';
 import type { ChangedRows } from '../../../warehouse/transform/build/changed-rows.ts';
 import { type Decision, decideModel } from '../../../warehouse/transform/build/decide-model.ts';
 import { createTouchedKeys, type TouchedKeys } from '../../../warehouse/transform/build/touched-keys.ts';
-import { rebuildTable, refreshTable, type WriteFacts } from '../../../warehouse/transform/build/write-table.ts';
+import {
+  rebuildTable,
+  refreshTable,
+  type WriteFacts,
+  type Written,
+} from '../../../warehouse/transform/build/write-table.ts';
 import { SIGN_COLUMN } from '../../../warehouse/transform/delta/derivation.ts';
 import { AS_OF } from '../../../warehouse/transform/delta/normal-query.ts';
 import type { CompiledModel, CompiledProject } from '../../../warehouse/transform/index.ts';
@@ -80,33 +85,29 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
       replacedAt: 0,
     })),
   };
-  const keys = touchedKeys?.(db, snapshot) ?? createTouchedKeys(db, project, snapshot);
+  const keys = rememberQueries(touchedKeys?.(db, snapshot) ?? createTouchedKeys(db, project, snapshot));
   let now = 0;
-  let made = 0;
+  let shownAsOf = '2000-01-01';
   const versions = new Map<string, number>();
   const states = new Map<string, ModelState>();
   const logged = new Set<string>();
 
-  const log = async (input: string, before: string): Promise<boolean> => {
-    const query = `select * exclude (_side), sum(_side)::integer as ${SIGN}, ${now} as _run
-      from (select *, 1 as _side from ${input} union all select *, -1 from ${before}) group by all having sum(_side) <> 0`;
-    await db.run(
-      logged.has(input)
-        ? `insert into ${logOf(input)} ${query}`
-        : `create or replace table ${logOf(input)} as ${query}`,
-    );
+  /** Adds rows with their sign to what is known of an input's changes; false when there are none. */
+  const log = async (input: string, rows: string): Promise<boolean> => {
+    const query = `select *, ${now} as _run from (${rows})`;
+    const target = logged.has(input) ? `insert into ${logOf(input)} ` : `create or replace table ${logOf(input)} as `;
+    const [added] = await db.rows<{ Count: bigint }>(target + query);
     logged.add(input);
-    const [found] = await db.rows<{ n: bigint }>(`select count(*) as n from ${logOf(input)} where _run = ${now}`);
-    return Number(found?.n ?? 0) > 0;
+    return Number(added?.Count ?? 0) > 0;
   };
 
   const changes: ChangedRows = {
     knows: () => true,
+    countOf: () => undefined,
     relationOf: async (input, consumed) => {
-      made += 1;
-      const name = `_test_changed_${made}`;
+      const name = `_test_changed_${bronze.includes(input) ? bronze.indexOf(input) : input.replace('.', '_')}`;
       await db.run(
-        `create temp table ${name} as select * exclude (_run) from ${logOf(input)} where _run > ${consumed}`,
+        `create or replace temp table ${name} as select * exclude (_run) from ${logOf(input)} where _run > ${consumed}`,
       );
       return name;
     },
@@ -116,32 +117,36 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
   return {
     db,
     async reset() {
-      for (const input of logged) await db.run(`drop table ${logOf(input)}`);
+      const drops = [...[...logged].map(logOf), ...states.keys()].map((table) => `drop table ${table}`);
+      await db.run([...drops, ...bronze.map((table) => `delete from ${table}`)].join('; '));
       logged.clear();
       versions.clear();
-      for (const name of states.keys()) await db.run(`drop table ${name}`);
       states.clear();
-      for (let n = 1; n <= made; n++) await db.run(`drop table if exists _test_changed_${n}`);
-      made = 0;
       now = 0;
-      for (const table of bronze) await db.run(`delete from ${table}`);
     },
     async extract(statements) {
       now += 1;
-      for (const table of bronze)
-        await db.run(`create or replace temp table _before_${table.split('.').at(-1)} as from ${table}`);
-      for (const statement of statements) await db.run(statement);
-      for (const table of bronze) if (await log(table, `_before_${table.split('.').at(-1)}`)) versions.set(table, now);
+      // What is named may be changed, or only read; what is not named is as it was.
+      const named = bronze.filter((table) => statements.some((statement) => statement.includes(table)));
+      const copies = named.map((table) => `create or replace temp table ${beforeOf(table)} as from ${table}`);
+      await db.run([...copies, ...statements, 'select 1'].join('; '));
+      for (const table of named) {
+        const rows = `select * exclude (_side), sum(_side)::integer as ${SIGN}
+          from (select *, 1 as _side from ${table} union all select *, -1 from ${beforeOf(table)}) group by all having sum(_side) <> 0`;
+        if (await log(table, rows)) versions.set(table, now);
+      }
     },
     async run(model, asOf = '2000-01-01') {
       now += 1;
-      await db.run(createMacroSql(asOfMacro(asOf), 'temp'));
+      if (asOf !== shownAsOf) await db.run(createMacroSql(asOfMacro(asOf), 'temp'));
+      shownAsOf = asOf;
       const state = states.get(model.name);
       const decision: Decision = decideModel({
         model,
         state,
         versions,
         knowsChanges: () => true,
+        countChanges: () => undefined,
         asOf,
         fullRefresh: false,
       });
@@ -164,7 +169,6 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
         const { layer, table, boundColumns: columns } = model;
         const relation = state === undefined ? undefined : { layer, table, kind: 'table' as const, columns };
         const facts: WriteFacts = { db, model, relation, maxTouchedShare: 1 };
-        if (state !== undefined) await db.run(`create or replace temp table _before_model as from ${model.name}`);
         let { why } = wanted;
         if (wanted.kind === 'refresh' && model.refresh.kind === 'partition' && state !== undefined) {
           const inputs = wanted.changed.filter((input) => input !== AS_OF);
@@ -173,30 +177,35 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
           const result = await refreshTable({
             ...facts,
             rule: model.refresh,
+            bronze: snapshot,
             changes,
             touchedKeys: keys,
             changed,
             dates,
           });
           if (result.kind === 'written') {
-            const wrote = await log(model.name, '_before_model');
-            if (wrote) versions.set(model.name, now);
-            const [share] = await db.rows<{ n: bigint }>(`select count(*) as n from ${model.name}`);
-            return {
-              did: 'refreshed',
-              why: result.written.note ?? why,
-              changed: wrote,
-              kept: Number(share?.n ?? 0) - result.written.changedRows,
-            };
+            const { written } = result;
+            await handOn(written);
+            const kept = written.rows - written.changedRows;
+            return { did: 'refreshed', why: written.note ?? why, changed: written.changed, kept };
           }
           why = result.why;
         }
-        await rebuildTable(facts);
-        if (state === undefined)
-          await db.run(`create or replace temp table _before_model as from ${model.name} limit 0`);
-        const wrote = await log(model.name, '_before_model');
-        if (wrote || state === undefined) versions.set(model.name, now);
-        return { did: 'rebuilt', why, changed: wrote, kept: 0 };
+        const written = await rebuildTable(facts);
+        await handOn(written);
+        return { did: 'rebuilt', why, changed: written.changed, kept: 0 };
+      }
+
+      /** What a write says it changed is what those who read the model are told. */
+      async function handOn(written: Written): Promise<void> {
+        if (state === undefined) {
+          await log(model.name, `select *, 1 as ${SIGN} from ${model.name}`);
+          versions.set(model.name, now);
+        } else if (written.changed) {
+          if (written.changes === undefined) throw new Error(`${model.name} does not say what changed`);
+          await log(model.name, `select * from ${quoteIdentifier(written.changes)}`);
+          versions.set(model.name, now);
+        }
       }
     },
     async differences(model) {
@@ -204,6 +213,24 @@ export async function openTestWarehouse({ project, tables, touchedKeys }: Wareho
       return db.rows(`select ${columns}, sum(_surplus)::integer as surplus from (
         select ${columns}, 1 as _surplus from ${model.name} union all select ${columns}, -1 from (${model.sql}\n)
       ) group by all having sum(_surplus) <> 0 limit 5`);
+    },
+  };
+}
+
+function beforeOf(table: string): string {
+  return `_before_${table.split('.').at(-1)}`;
+}
+
+/** The same question has the same answer as long as the project stands: tables of changed rows keep their names from run to run. */
+function rememberQueries(keys: TouchedKeys): TouchedKeys {
+  const known = new Map<string, ReturnType<TouchedKeys['queryFor']>>();
+  return {
+    queryOver: (model, names) => keys.queryOver(model, names),
+    queryFor(model, rule, changed, dates) {
+      const question = JSON.stringify([model.name, [...changed], dates]);
+      const answer = known.get(question) ?? keys.queryFor(model, rule, changed, dates);
+      known.set(question, answer);
+      return answer;
     },
   };
 }

@@ -64,6 +64,19 @@ const CASES: readonly (readonly [name: string, sql: string, header: readonly str
       ['materialized: table'],
       ['warn wide_number 2:1'],
     ],
+    [
+      'a stored sum of floating-point numbers',
+      'select user_id, round(sum(amount::double), 2) as total from bronze.app.payments group by user_id',
+      ['materialized: table'],
+      ['warn float_sum 5:23'],
+    ],
+    [
+      'a sum in an order, one of decimals that is cast afterwards, and one that is compared are exact',
+      `select sum(amount::double order by id) as a, sum(amount)::double as b, sum(amount::double) > 0 as c
+     from bronze.app.payments`,
+      ['materialized: table'],
+      [],
+    ],
     ['a view stores nothing', 'select sum(amount) as total from bronze.app.payments', [], []],
     [
       'a header allows a rule for its file',

@@ -28,7 +28,14 @@ import { checkGoldAlone, requireNoLog, toDatasets } from './finished-files.ts';
 import { runModelTests, runSqlTest } from './run-tests.ts';
 import { createTestHistory } from './test-scope.ts';
 import { createTouchedKeys } from './touched-keys.ts';
-import { type BuildLimits, openEngine, readRelations, type StoredRelation } from './warehouse-engine.ts';
+import {
+  type BuildLimits,
+  describeQuery,
+  listRelations,
+  type NamedRelation,
+  openEngine,
+  type StoredRelation,
+} from './warehouse-engine.ts';
 import { writeSnapshot } from './write-snapshot.ts';
 import { rebuildTable, refreshTable, type WriteFacts, type Written, writeView } from './write-table.ts';
 
@@ -70,7 +77,7 @@ export interface ModelOutcome {
   readonly layer: Layer;
   readonly action: 'view' | 'rebuilt' | 'refreshed' | 'unchanged' | 'not selected' | 'dropped';
   readonly why: string;
-  /** Rows of the table afterwards; of a view 0 until its tests count them. */
+  /** Rows of the table afterwards; of a view 0, since its tests count them later. */
   readonly rows: number;
   readonly changedRows: number;
   readonly ms: number;
@@ -89,19 +96,16 @@ export interface Build {
   abort(): Promise<void>;
 }
 
-const DEFAULT_TOUCHED_SHARE = 0.2;
-
 export async function openBuild(options: BuildOptions): Promise<Build> {
   const { project, paths, previous, bronze, asOf, limits, log, onProgress, signal } = options;
   requireHistoryKept(project, previous, options.dropHistory);
   const db = await openEngine(options);
   const stopListening = interruptOnAbort(db, signal);
-  const maxTouchedShare = limits.maxTouchedShare ?? DEFAULT_TOUCHED_SHARE;
   // A seed hands on its changed rows however many they are: it is small, and those who read it may not be.
-  const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? Infinity : maxTouchedShare);
+  const shareOf = ({ materialized }: CompiledModel) => (materialized === 'seed' ? 1 : limits.maxTouchedShare);
   const changes = createChangedRows(db, project, bronze);
   const touchedKeys = createTouchedKeys(db, project, bronze);
-  const relations = await readRelations(db);
+  const relations = await listRelations(db);
   // Content written by this build gets the number its release will have: never used before, also after a rollback or a model's return.
   const nextVersion = (previous?.number ?? 0) + 1;
   const states = new Map((previous?.models ?? []).map((state) => [state.name, state]));
@@ -130,6 +134,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
       state,
       versions,
       knowsChanges: (input, consumed) => changes.knows(input, consumed),
+      countChanges: (input, consumed) => changes.countOf(input, consumed),
+      maxTouchedShare: limits.maxTouchedShare,
       asOf,
       fullRefresh: options.fullRefresh ?? false,
       ...(options.dropHistory && { dropHistory: options.dropHistory }),
@@ -150,7 +156,8 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     state: ModelState | undefined,
     decision: Decision,
   ): Promise<Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'>> {
-    const facts: WriteFacts = { db, model, relation: relations.get(model.name), maxTouchedShare: shareOf(model) };
+    const relation = decision.kind === 'unchanged' ? undefined : await describeTable(relations.get(model.name));
+    const facts: WriteFacts = { db, model, relation, maxTouchedShare: shareOf(model) };
     if (model.materialized === 'snapshot' && decision.kind !== 'unchanged') {
       const isKept = state?.materialized === 'snapshot' && decision.kind === 'refresh';
       const result = await writeSnapshot({ ...facts, project, bronze, asOf, state: isKept ? state : undefined });
@@ -167,7 +174,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         return { action: 'view', why: decision.why, rows: state?.rows ?? 0, changedRows: 0 };
       }
       case 'rebuild':
-        return rebuild(facts, state, decision.why);
+        return rebuild({ ...facts, isLarge: decision.isLarge }, state, decision.why);
       case 'refresh': {
         const { refresh } = model;
         if (refresh.kind === 'rebuild' || state === undefined) return rebuild(facts, state, decision.why);
@@ -175,7 +182,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
         const changed = new Map(inputs.map((input) => [input, state.consumed[input] ?? 0]));
         const isMoved = decision.changed.includes(AS_OF) && state.asOf !== undefined;
         const dates = isMoved ? { before: state.asOf, now: asOf } : undefined;
-        const refreshFacts = { ...facts, changes, touchedKeys, changed, dates };
+        const refreshFacts = { ...facts, bronze, changes, touchedKeys, changed, dates };
         const refreshing =
           refresh.kind === 'append'
             ? appendRows({ ...refreshFacts, rule: refresh })
@@ -184,14 +191,23 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
           // Rules may be right and DuckDB still refuse the rewritten query; the whole query is the safe way then.
           if (signal?.aborted === true || isSluiceError(error)) throw error;
           log.warn({ model: model.name, error: messageOf(error) }, 'refresh failed, rebuilding');
-          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}` };
+          return { kind: 'rebuild' as const, why: `the refresh failed: ${firstLine(error)}`, isLarge: false };
         });
-        if (result.kind === 'rebuild') return rebuild(facts, state, `${decision.why}; ${result.why}`);
+        if (result.kind === 'rebuild') {
+          return rebuild({ ...facts, isLarge: result.isLarge }, state, `${decision.why}; ${result.why}`);
+        }
         return report(model, state, result.written, 'refreshed', decision.why);
       }
       default:
         return decision satisfies never;
     }
+  }
+
+  /** Columns are asked for table by table, where they count: DuckDB's list of all of them costs more than a small refresh. */
+  async function describeTable(relation: NamedRelation | undefined): Promise<StoredRelation | undefined> {
+    if (relation === undefined) return undefined;
+    const path = quotePath(relation.layer, 'main', relation.table);
+    return { ...relation, columns: relation.kind === 'view' ? [] : await describeQuery(db, `select * from ${path}`) };
   }
 
   async function rebuild(facts: WriteFacts, state: ModelState | undefined, why: string) {
@@ -205,7 +221,10 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     action: 'rebuilt' | 'refreshed',
     why: string,
   ): Pick<ModelOutcome, 'action' | 'why' | 'rows' | 'changedRows'> {
-    if (result.changed) changes.record(model.name, { before: state?.dataVersion ?? 0, relation: result.changes });
+    if (result.changed) {
+      const { rows, changedRows, changes: relation } = result;
+      changes.record(model.name, { before: state?.dataVersion ?? 0, relation, rows, changedRows });
+    }
     remember(model, state, result);
     const { rows, changedRows, note } = result;
     return {
@@ -222,7 +241,7 @@ export async function openBuild(options: BuildOptions): Promise<Build> {
     if (changed) {
       written.add(model.layer);
       const kind = model.materialized === 'view' ? 'view' : 'table';
-      relations.set(model.name, { layer: model.layer, table: model.table, kind, columns: result?.columns ?? [] });
+      relations.set(model.name, { layer: model.layer, table: model.table, kind });
     }
     const dataVersion = changed || state === undefined ? nextVersion : state.dataVersion;
     versions.set(model.name, dataVersion);
@@ -381,7 +400,7 @@ function keep(state: ModelState | undefined, action: 'unchanged' | 'not selected
   return { action, why, rows: state?.rows ?? 0, changedRows: 0 };
 }
 
-async function dropRelation(db: DuckDb, { kind, layer, table }: StoredRelation): Promise<void> {
+async function dropRelation(db: DuckDb, { kind, layer, table }: NamedRelation): Promise<void> {
   await db.run(`drop ${kind} ${quotePath(layer, 'main', table)}`);
 }
 

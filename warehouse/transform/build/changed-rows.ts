@@ -15,15 +15,30 @@ import type { CompiledProject } from '../model.ts';
 export interface ChangedRows {
   /** True when the rows that changed since `consumed` are known one by one. */
   knows(input: string, consumed: number): boolean;
+  /** How many rows of an input changed, as far as the log and this build know without reading any. */
+  countOf(input: string, consumed: number): ChangeCount | undefined;
   /** Name of a temporary table of every changed row: at least the columns that refresh rules read, and SIGN_COLUMN. */
   relationOf(input: string, consumed: number): Promise<string>;
   /** Tells of a model's change in this build; without the name of such a table its rows are not known one by one. */
-  record(model: string, change: { readonly before: number; readonly relation: string | undefined }): void;
+  record(model: string, change: ModelChange): void;
+}
+
+export interface ChangeCount {
+  readonly changed: number;
+  /** Of so many; of bronze all versions that are kept. */
+  readonly rows: number;
+}
+
+export interface ModelChange {
+  readonly before: number;
+  readonly relation: string | undefined;
+  readonly rows: number;
+  readonly changedRows: number;
 }
 
 export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: BronzeSnapshot): ChangedRows {
   const needed = readColumnsByInput(project);
-  const models = new Map<string, { before: number; relation: string | undefined }>();
+  const models = new Map<string, ModelChange>();
   const tables = new Map(bronze.tables.map((table) => [`${table.source}.${table.table}`, table]));
   const made = new Map<string, Promise<string>>();
 
@@ -42,12 +57,14 @@ export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: 
     const raw = `_sluice_changed_${made.size}`;
     const name = quoteIdentifier(raw);
     const list = (sign: number) => [...columns, `${sign} as ${quoteIdentifier(SIGN_COLUMN)}`].join(', ');
-    await db.run(`create temp table ${name} as select distinct ${list(1)} from (${changedRowsSql(table, consumed)})`);
+    // A key stands at most once in a commit: with it there is next to nothing for DISTINCT to find.
+    const select = key.length === 0 ? 'select distinct' : 'select';
+    await db.run(`create temp table ${name} as ${select} ${list(1)} from (${changedRowsSql(table, consumed)})`);
     // Without a key a commit replaces the whole table, which knows() rules out: what is left is new rows only.
     if (key.length === 0) return raw;
     const before = { ...table, files: table.files.filter((file) => file.commit <= consumed) };
     const keys = `(select distinct ${key.map(quoteIdentifier).join(', ')} from ${name})`;
-    await db.run(`insert into ${name} select distinct ${list(-1)} from (${currentRowsOfSql(before, keys)})`);
+    await db.run(`insert into ${name} select ${list(-1)} from (${currentRowsOfSql(before, keys)})`);
     return raw;
   };
 
@@ -57,6 +74,12 @@ export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: 
       if (found !== undefined) return consumed >= found.table.replacedAt && consumed <= found.table.lastCommit;
       const change = models.get(input);
       return change !== undefined && change.relation !== undefined && change.before === consumed;
+    },
+    countOf(input, consumed) {
+      const change = models.get(input);
+      if (change === undefined) return countBronzeChanges(bronzeOf(input)?.table, consumed);
+      const { changedRows, rows } = change;
+      return { changed: changedRows, rows: Math.max(rows, changedRows) };
     },
     relationOf(input, consumed) {
       const change = models.get(input);
@@ -70,6 +93,13 @@ export function createChangedRows(db: DuckDb, project: CompiledProject, bronze: 
       models.set(model, change);
     },
   };
+}
+
+/** From the commits alone. */
+export function countBronzeChanges(table: BronzeTable | undefined, consumed: number): ChangeCount | undefined {
+  if (table === undefined) return undefined;
+  const sum = (files: BronzeTable['files']) => files.reduce((rows, file) => rows + file.rows, 0);
+  return { changed: sum(table.files.filter((file) => file.commit > consumed)), rows: sum(table.files) };
 }
 
 /** Input → the columns that any refresh rule reads of it. */

@@ -2,14 +2,17 @@ import type { AsOf, BronzeSnapshot } from '../../core/bronze-table.ts';
 import type { ModelState } from '../../core/release.ts';
 import { AS_OF } from '../delta/normal-query.ts';
 import type { CompiledModel } from '../model.ts';
+import type { ChangeCount } from './changed-rows.ts';
 import { decideSnapshot } from './decide-snapshot.ts';
+import { isLarge, refreshLimit } from './refresh-limit.ts';
 
 /** What a model needs, from its ledger and the versions of its inputs. Pure, so that the plan and the build cannot disagree. */
 
 export type Decision =
   | { readonly kind: 'unchanged'; readonly why: string }
   | { readonly kind: 'create-view'; readonly why: string }
-  | { readonly kind: 'rebuild'; readonly why: string }
+  /** `isLarge`: so much changed that its table will be another. */
+  | { readonly kind: 'rebuild'; readonly why: string; readonly isLarge?: boolean }
   | { readonly kind: 'refresh'; readonly why: string; readonly changed: readonly string[] };
 
 export interface DecisionFacts {
@@ -20,6 +23,10 @@ export interface DecisionFacts {
   readonly versions: ReadonlyMap<string, number>;
   /** True when the changed rows of an input since the version consumed are at hand. */
   readonly knowsChanges: (input: string, consumed: number) => boolean;
+  /** How many of an input's rows those are, as far as it is known without reading any. */
+  readonly countChanges: (input: string, consumed: number) => ChangeCount | undefined;
+  /** In place of the shares that were measured (refresh-limit.ts). */
+  readonly maxTouchedShare?: number | undefined;
   readonly asOf: AsOf;
   readonly fullRefresh: boolean;
   /** Snapshots whose history may go. */
@@ -52,11 +59,8 @@ function tracesDate({ refresh }: CompiledModel): boolean {
   return refresh.kind !== 'rebuild' && refresh.reads[AS_OF] !== undefined;
 }
 
-function decideByInputs(
-  { model, versions, knowsChanges }: DecisionFacts,
-  state: ModelState,
-  isMoved: boolean,
-): Decision {
+function decideByInputs(facts: DecisionFacts, state: ModelState, isMoved: boolean): Decision {
+  const { model, versions, knowsChanges } = facts;
   const inputs = model.inputs.filter((input) => state.consumed[input] !== (versions.get(input) ?? 0));
   const changed = isMoved ? [...inputs, AS_OF] : inputs;
   if (changed.length === 0) return { kind: 'unchanged', why: 'nothing it reads changed' };
@@ -72,8 +76,21 @@ function decideByInputs(
     if (consumed === undefined || !knowsChanges(input, consumed)) {
       return { kind: 'rebuild', why: `the changed rows of ${input} are not known one by one` };
     }
+    const count = model.refresh.kind === 'partition' ? facts.countChanges(input, consumed) : undefined;
+    if (count !== undefined && isTooMuch(count, state.rows, facts.maxTouchedShare)) {
+      const why = `${count.changed} of ${count.rows} rows of ${input} changed`;
+      return { kind: 'rebuild', why, isLarge: isLarge(count.changed) };
+    }
   }
   return { kind: 'refresh', why, changed };
+}
+
+/**
+ * A change so large that to find out what it touches would cost much of a rebuild: large as a part of that input, which a rebuild reads whole,
+ * and beside the model's own rows, so that a few rows of a small table never decide.
+ */
+function isTooMuch({ changed, rows }: ChangeCount, ownRows: number, maxShare: number | undefined): boolean {
+  return changed > refreshLimit(rows, maxShare) && changed > refreshLimit(ownRows, maxShare);
 }
 
 function withArticle(word: string): string {

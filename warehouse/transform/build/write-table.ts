@@ -1,9 +1,12 @@
+import type { BronzeSnapshot } from '../../core/bronze-table.ts';
 import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier, quotePath } from '../../core/quote.ts';
 import { type CompiledModel, type RefreshRule, TOUCHED_TABLE } from '../model.ts';
 import type { ChangedRows } from './changed-rows.ts';
 import { keepWinners } from './one-row-per-key.ts';
-import { differRows, matchesSome, type RowDifference } from './row-difference.ts';
+import { handOnLimit, isLarge, refreshLimit } from './refresh-limit.ts';
+import { createMatcher, differRows, haveOtherSums, type RowDifference } from './row-difference.ts';
+import { withTouchedBronze } from './touched-bronze.ts';
 import type { TouchedKeys, TouchedQuery } from './touched-keys.ts';
 import {
   countRows,
@@ -21,7 +24,10 @@ export interface WriteFacts {
   readonly model: CompiledModel;
   /** What stands under the model's name in the clone. */
   readonly relation: StoredRelation | undefined;
-  readonly maxTouchedShare: number;
+  /** In place of the shares that were measured (refresh-limit.ts). */
+  readonly maxTouchedShare: number | undefined;
+  /** Of a rebuild: so much changed that the table will be another. */
+  readonly isLarge?: boolean | undefined;
 }
 
 export interface Written {
@@ -73,6 +79,10 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
       await db.run(`create or replace table ${path} as select * from ${NEXT}`);
       return await describeRewritten(facts);
     }
+    if (facts.isLarge === true && (await haveOtherSums(db, path, NEXT, columns))) {
+      await db.run(`create or replace table ${path} as select * from ${NEXT}`);
+      return { ...(await describeRewritten(facts)), note: 'written whole' };
+    }
     const difference = await differRows(db, changesTable(model), {
       before: `select * from ${path}`,
       after: `select * from ${NEXT}`,
@@ -80,7 +90,7 @@ export async function rebuildTable(facts: WriteFacts): Promise<Written> {
     });
     const rows = await countRows(db, NEXT);
     if (difference.rows === 0) return { changed: false, rows, changedRows: 0, columns, note: 'the same content' };
-    const small = difference.rows <= facts.maxTouchedShare * rows;
+    const small = difference.rows <= handOnLimit(Math.max(rows, difference.rows), facts.maxTouchedShare);
     if (small && model.key.length > 0) await replaceRows(db, path, model.key, difference);
     else await db.run(`create or replace table ${path} as select * from ${NEXT}`);
     if (!small) await db.run(`drop table ${difference.table}`);
@@ -106,17 +116,17 @@ async function describeRewritten({ db, model }: WriteFacts): Promise<Written> {
 async function replaceRows(db: DuckDb, path: string, by: readonly string[], difference: RowDifference): Promise<void> {
   const columns = by.map(quoteIdentifier).join(', ');
   await db.run(`create or replace temp table ${REWRITTEN} as select distinct ${columns} from ${difference.table}`);
-  const gone = await matchesSome(db, 'old', by, REWRITTEN);
-  const come = await matchesSome(db, 'next', by, REWRITTEN);
+  const isRewritten = await createMatcher(db, by, REWRITTEN);
   await inTransaction(db, async () => {
-    await db.run(`delete from ${path} as old where ${gone}`);
-    await db.run(`insert into ${path} by name select * from ${NEXT} as next where ${come}`);
+    await db.run(`delete from ${path} as old where ${isRewritten('old')}`);
+    await db.run(`insert into ${path} by name select * from ${NEXT} as next where ${isRewritten('next')}`);
   });
   await db.run(`drop table ${REWRITTEN}`);
 }
 
 export interface RefreshFacts extends WriteFacts {
   readonly rule: RefreshRule & { readonly kind: 'partition' };
+  readonly bronze: Pick<BronzeSnapshot, 'tables'>;
   readonly changes: ChangedRows;
   readonly touchedKeys: TouchedKeys;
   /** Input → version it was consumed at, for the inputs that changed. */
@@ -127,7 +137,7 @@ export interface RefreshFacts extends WriteFacts {
 
 export type RefreshResult =
   | { readonly kind: 'written'; readonly written: Written }
-  | { readonly kind: 'rebuild'; readonly why: string };
+  | { readonly kind: 'rebuild'; readonly why: string; readonly isLarge?: boolean };
 
 /** Recomputes the touched partitions only; says why when the whole table must be rebuilt instead. */
 export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> {
@@ -136,25 +146,29 @@ export async function refreshTable(facts: RefreshFacts): Promise<RefreshResult> 
   const path = pathOf(model);
   const { columns } = relation;
   const by = rule.by.map(quoteIdentifier).join(', ');
+  const rows = await countRows(db, path);
   try {
     await db.run(`create or replace temp table ${TOUCHED} as select ${by} from ${path} limit 0`);
     const found = await findTouched(facts);
     if (found.kind === 'rebuild') return found;
     if (found.kind === 'sql') await db.run(`insert into ${TOUCHED} ${found.sql}`);
     const touched = await countRows(db, TOUCHED);
-    const rows = await countRows(db, path);
     if (touched === 0) {
       const written = { changed: false, rows, changedRows: 0, columns, note: `no ${rule.by.join(', ')} touched` };
       return { kind: 'written', written };
     }
-    const inTable = `select * from ${path} as old where ${await matchesSome(db, 'old', rule.by, TOUCHED)}`;
+    const isTouched = await createMatcher(db, rule.by, TOUCHED);
+    const inTable = `select * from ${path} as old where ${isTouched('old')}`;
     const rowsTouched = await countRows(db, `(${inTable})`);
-    if (rowsTouched > facts.maxTouchedShare * rows) {
-      return { kind: 'rebuild', why: `the change touches ${rowsTouched} of its ${rows} rows` };
+    // Keys that are new count like rows: what stands under them is yet to be computed.
+    if (Math.max(touched, rowsTouched) > refreshLimit(Math.max(touched, rows), facts.maxTouchedShare)) {
+      const why = `the change touches ${rowsTouched} of its ${rows} rows`;
+      return { kind: 'rebuild', why, isLarge: isLarge(Math.max(touched, rowsTouched)) };
     }
-    const inQuery = await matchesSome(db, 'fresh', rule.by, TOUCHED);
-    await db.run(
-      `create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${inQuery}`,
+    await withTouchedBronze(db, facts.bronze, rule, () =>
+      db.run(
+        `create or replace temp table ${NEXT} as select * from (${rule.touchedSql}) as fresh where ${isTouched('fresh')}`,
+      ),
     );
     if (model.winner !== undefined) await keepWinners(db, NEXT, model, model.key);
     if (!sameColumns(await describeQuery(db, `select * from ${NEXT}`), columns)) {

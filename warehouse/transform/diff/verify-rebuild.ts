@@ -44,7 +44,7 @@ export async function verifyRebuild(options: VerifyRebuildOptions): Promise<Rebu
   for (const state of known.values()) versions.set(state.name, state.dataVersion);
   const changed = project.models.filter((model) => {
     const facts = { model, state: known.get(model.name), versions, asOf: release.asOf, fullRefresh: false };
-    return decideModel({ ...facts, knowsChanges: () => false }).kind !== 'unchanged';
+    return decideModel({ ...facts, knowsChanges: () => false, countChanges: () => undefined }).kind !== 'unchanged';
   });
   const gone = release.models.filter(({ name }) => !project.models.some((model) => model.name === name));
   const readersOf = (name: string): readonly string[] =>

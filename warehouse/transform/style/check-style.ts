@@ -86,6 +86,14 @@ export function checkStyle(
       remedy: 'Cast it to decimal(18, 2) or bigint.',
     });
   }
+  for (const { name, node } of model.materialized === 'view' ? [] : floatSums(query, compiled)) {
+    findings.push({
+      rule: 'float_sum',
+      message: `the stored column ${name} is a sum of floating-point numbers, which depends on the order of the rows: a rebuild may give other last digits`,
+      at: inSql(node, ''),
+      remedy: 'Cast the operand to a decimal, or give the sum an order: sum(x order by x).',
+    });
+  }
   const allowed = header.lint?.allow ?? [];
   const unneeded = allowed.filter((rule) => !findings.some((finding) => finding.rule === rule));
   return [
@@ -105,6 +113,33 @@ function firstByte(node: AstNode): number | undefined {
     if (byte !== undefined) return byte;
   }
   return undefined;
+}
+
+const SUMS: ReadonlySet<string> = new Set(
+  'sum avg fsum favg kahan_sum sumkahan product stddev stddev_pop stddev_samp variance var_pop var_samp'.split(' '),
+);
+
+/** Output columns of a floating type in which a sum without an order stands, where no cast lies between: what is cast may have been exact. */
+function floatSums(
+  query: AstNode,
+  compiled: CompiledModel | undefined,
+): readonly { readonly name: string; readonly node: AstNode }[] {
+  const items = query['type'] === 'SELECT_NODE' ? nodesOf(query['select_list']) : [];
+  const columns = compiled?.boundColumns ?? [];
+  // A star stands for several columns: then which item is which is not known.
+  if (items.length !== columns.length) return [];
+  return columns.flatMap(({ name, type }, i) => {
+    const node = /^(DOUBLE|FLOAT)$/.test(type) ? findSum(items[i]) : undefined;
+    return node === undefined ? [] : [{ name, node }];
+  });
+}
+
+function findSum(value: AstValue | undefined): AstNode | undefined {
+  if (Array.isArray(value)) return value.map(findSum).find((found) => found !== undefined);
+  if (!isNode(value) || value['class'] === 'CAST' || value['class'] === 'SUBQUERY') return undefined;
+  const isOrdered = nodesOf(nodeOf(value['order_bys'])?.['orders']).length > 0;
+  if (SUMS.has(textOf(value['function_name']).toLowerCase()) && !isOrdered) return value;
+  return findSum(Object.values(value));
 }
 
 /** CTEs that neither the query they stand at nor a CTE beside them reads. */

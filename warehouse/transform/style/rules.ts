@@ -6,6 +6,7 @@ export const STYLE_RULES = [
   'missing_description',
   'missing_key_test',
   'wide_number',
+  'float_sum',
   'unneeded_allow',
 ] as const;
 export type StyleRule = (typeof STYLE_RULES)[number];
