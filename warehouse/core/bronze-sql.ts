@@ -45,6 +45,22 @@ export function currentRowsOfSql(table: BronzeTable, keys: string): string {
 select ${output} from (select log.* from (${log}) as log join newest on log._seq = newest._seq) where _op <> 'delete'`;
 }
 
+/** Of the keys that a relation holds, those that there are at present: key, `_seq` and one other column. Nothing else is read. */
+export function currentKeysOfSql(table: BronzeTable, keys: string, column: string): string {
+  const key = table.contract.key.map(quoteIdentifier);
+  const log = filesSql(table.contract, table.files);
+  const same = key.map((name) => `log.${name} = wanted.${name}`).join(' and ');
+  return `with met as materialized (
+  select ${[...key, quoteIdentifier(column), '_seq', '_op'].map((name) => `log.${name}`).join(', ')} from (${log}) as log semi join ${keys} as wanted on ${same}
+)
+select * exclude (_op) from met where _op <> 'delete' and _seq in (select max(_seq) from met group by ${key.join(', ')})`;
+}
+
+/** The rows of the log whose `_seq` a relation holds. */
+export function rowsNumberedSql(table: BronzeTable, numbers: string): string {
+  return `select log.* from (${filesSql(table.contract, table.files)}) as log join ${numbers} as wanted on log._seq = wanted._seq`;
+}
+
 /** Every row since the last whole replacement: columns of the contract, then `_op`, `_seq` and `_extracted_at`. */
 export function logRowsSql(table: BronzeTable): string {
   return filesSql(table.contract, table.files);

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { DraftFile } from '../core/bronze-commit.ts';
-import { currentRowsOfSql, currentRowsSql } from '../core/bronze-sql.ts';
+import { currentKeysOfSql, currentRowsOfSql, currentRowsSql, rowsNumberedSql } from '../core/bronze-sql.ts';
 import type { BronzeTable, TableContract } from '../core/bronze-table.ts';
 import { firstSeqOf } from '../core/bronze-table.ts';
 import type { DuckDb } from '../core/duckdb.ts';
@@ -25,31 +25,72 @@ export function differencesSql(
     readonly setAside: boolean;
   },
 ): string {
-  const { key, columns } = contract;
+  const { key } = contract;
   const id = quoteIdentifier;
-  const on = key.map((name) => `incoming.${id(name)} = before.${id(name)}`).join(' and ');
-  const different = columns
-    .filter((column) => !key.includes(column.name))
-    .map((column) => {
-      const [now, then] = ['incoming', 'before'].map((side) =>
-        comparableSql(`${side}.${id(column.name)}`, column.duckdbType),
-      );
-      return `${now} is distinct from ${then}`;
-    });
-  const firstKey = id(key[0] ?? '');
-  const from = (side: string): string => columns.map((column) => `${side}.${id(column.name)}`).join(', ');
-  const upserts = `select ${from('incoming')}, case when before._seq is null then 'insert' else 'update' end as _op
-  from incoming left join before on ${on}
- where before._seq is null${different.map((test) => ` or ${test}`).join('')}`;
-  const deletes = `select ${from('before')}, 'delete' as _op
-  from (select * from before where ${deletable}) as before anti join incoming on ${on}${options.setAside ? ` anti join set_aside on ${key.map((name) => `set_aside.${id(name)} = before.${id(name)}`).join(' and ')}` : ''}`;
+  const upserts = `select ${listOf('incoming', contract)}, case when before._seq is null then 'insert' else 'update' end as _op
+  from incoming left join before on ${sameKey('incoming', 'before', key)}
+ where before._seq is null${differencesOf(contract)
+   .map((test) => ` or ${test}`)
+   .join('')}`;
+  const deletes = `select ${listOf('before', contract)}, 'delete' as _op
+  from (select * from before where ${deletable}) as before anti join incoming on ${sameKey('incoming', 'before', key)}${options.setAside ? ` anti join set_aside on ${sameKey('set_aside', 'before', key)}` : ''}`;
   const state = { ...before, contract };
   return `with before as (${options.some && deletable === null ? currentRowsOfSql(state, 'incoming') : currentRowsSql(state)})
 ${upserts}${deletable !== null ? `\nunion all\n${deletes}` : ''}
- order by ${firstKey}${key
-   .slice(1)
-   .map((name) => `, ${id(name)}`)
-   .join('')}`;
+ order by ${key.map(id).join(', ')}`;
+}
+
+/**
+ * As differencesSql() of few rows without deletes, by a column that differs in most rows that changed, as a cursor does. Such a row has changed,
+ * whatever else is in it: only the others are read whole, which of a few rows anywhere in a large table takes several times the keys' time, as
+ * nearly every page of every column is unpacked for them. Makes the relations `known` and `unsure`: in one statement DuckDB takes them for large.
+ */
+export async function tellDifferences(
+  db: DuckDb,
+  before: BronzeTable,
+  contract: TableContract,
+  telling: string,
+): Promise<string> {
+  const { key } = contract;
+  const state = { ...before, contract };
+  const column = contract.columns.find(({ name }) => name === telling);
+  if (column === undefined) throw new RangeError(`${telling} is no column`);
+  const [now, then] = ['incoming', 'known'].map((side) =>
+    comparableSql(`${side}.${quoteIdentifier(telling)}`, column.duckdbType),
+  );
+  const known = sameKey('incoming', 'known', key);
+  await db.run(`create or replace table known as ${currentKeysOfSql(state, 'incoming', telling)}`);
+  await db.run(
+    `create or replace table unsure as select known._seq from incoming join known on ${known} where ${now} is not distinct from ${then}`,
+  );
+  return `with before as (${rowsNumberedSql(state, 'unsure')})
+select ${listOf('incoming', contract)}, case when known._seq is null then 'insert' else 'update' end as _op
+  from incoming left join known on ${known}
+ where known._seq is null or ${now} is distinct from ${then}
+union all
+select ${listOf('incoming', contract)}, 'update' as _op
+  from incoming join before on ${sameKey('incoming', 'before', key)} where ${differencesOf(contract).join(' or ')}
+ order by ${key.map(quoteIdentifier).join(', ')}`;
+}
+
+function listOf(side: string, { columns }: TableContract): string {
+  return columns.map((column) => `${side}.${quoteIdentifier(column.name)}`).join(', ');
+}
+
+function sameKey(one: string, other: string, key: readonly string[]): string {
+  return key.map((name) => `${one}.${quoteIdentifier(name)} = ${other}.${quoteIdentifier(name)}`).join(' and ');
+}
+
+/** Conditions under which a row of `incoming` is another than the one of `before`, a column each. */
+function differencesOf({ key, columns }: TableContract): string[] {
+  return columns
+    .filter((column) => !key.includes(column.name))
+    .map((column) => {
+      const [now, then] = ['incoming', 'before'].map((side) =>
+        comparableSql(`${side}.${quoteIdentifier(column.name)}`, column.duckdbType),
+      );
+      return `${now} is distinct from ${then}`;
+    });
 }
 
 /** Makes the relation `set_aside` of keys as Postgres prints them. */

@@ -3,7 +3,7 @@ import type { BronzeTableDraft, CursorWatermark, DraftFile, DraftQuarantineFile 
 import { writeQuarantine } from '../core/bronze-quarantine.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
-import { checkKey, createSetAside, differencesSql, isSameBag, writeChanges } from './changes.ts';
+import { checkKey, createSetAside, differencesSql, isSameBag, tellDifferences, writeChanges } from './changes.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
@@ -128,10 +128,11 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
   const deletable = plan.how === 'whole' ? 'true' : (plan.slice?.stateWhere ?? null);
   const setAside = quarantined.map((row) => row.key);
   if (setAside.length > 0) await createSetAside(db, contract, setAside);
-  const query = differencesSql(known, contract, deletable, {
-    some: plan.how !== 'whole',
-    setAside: setAside.length > 0,
-  });
+  const cursor = table.definition.cursor?.column;
+  const isTold = plan.how !== 'whole' && deletable === null && cursor !== undefined && !contract.key.includes(cursor);
+  const query = isTold
+    ? await tellDifferences(db, known, contract, cursor)
+    : differencesSql(known, contract, deletable, { some: plan.how !== 'whole', setAside: setAside.length > 0 });
   const file = await writeChanges(db, query, contract, fileOptions(job, path, read));
   return { ...common, files: file === undefined ? [] : [file], replaced: false };
 }
