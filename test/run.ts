@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { glob } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startEmbeddedPostgres } from '../infra/postgres/index.ts';
 import { createLog } from '../warehouse/core/log.ts';
@@ -16,7 +16,6 @@ import { holdTestServers } from './support/servers.ts';
 
 /** More failing files than this are not noise. */
 const RERUN_AT_MOST = 3;
-const SERVERS = ['test/support/servers.ts', 'test/support/temporal.ts', 'infra/provision/'] as const;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 async function findTests(args: readonly string[], soak: boolean): Promise<string[]> {
@@ -42,21 +41,19 @@ if (files.length === 0) {
   process.exit(2);
 }
 
-const served = files.filter((file) => reachesServers(join(root, file)));
-const others = files.filter((file) => !served.includes(file));
-// Held here, so that files that follow each other share them. Where they have to be built, at low priority, the files that need none use the time.
-const servers = served.length === 0 ? Promise.resolve() : holdServers();
-servers.catch(() => undefined);
+if (files.some((file) => /support\/servers|s3-support/.test(readFileSync(join(root, file), 'utf8')))) {
+  // Held here, so that files that follow each other share them; and built here, where no test's time runs out.
+  const last = new Map<string, number>();
+  await holdTestServers((server, note) => {
+    if (Date.now() - (last.get(server) ?? 0) < 15_000) return;
+    last.set(server, Date.now());
+    console.log(`${server}: ${note}`);
+  });
+}
 const dir = mkdtempSync(join(tmpdir(), 'sluice-test-postgres-'));
 const postgres = await startEmbeddedPostgres({ dir, durable: false, log: createLog({ level: 'error' }) });
 try {
-  const unserved = await runFiles(others);
-  await servers;
-  const withServers = await runFiles(served);
-  const first: Ran = {
-    code: Math.max(unserved.code, withServers.code),
-    reports: [...unserved.reports, ...withServers.reports],
-  };
+  const first = await runFiles(files);
   const failed = first.reports.filter((report) => report.failed.length > 0);
   printSlowest(first.reports);
   process.exitCode = first.code;
@@ -75,32 +72,11 @@ try {
   rmSync(dir, { recursive: true, force: true });
 }
 
-/** Whether a file, or one beside it that it imports, asks for Temporal or an object store. */
-function reachesServers(path: string, seen: Set<string> = new Set()): boolean {
-  if (SERVERS.some((server) => path.startsWith(join(root, server)))) return true;
-  if (seen.has(path) || !path.startsWith(join(root, 'test/'))) return false;
-  seen.add(path);
-  const imports = readFileSync(path, 'utf8').matchAll(/from '(\.[^']+\.ts)'/g);
-  return imports.some(([, name = '']) => reachesServers(join(dirname(path), name), seen));
-}
-
-async function holdServers(): Promise<void> {
-  const last = new Map<string, number>();
-  await holdTestServers((server, note) => {
-    if (Date.now() - (last.get(server) ?? 0) < 15_000) return;
-    last.set(server, Date.now());
-    console.log(`${server}: ${note}`);
-  });
-}
-
-interface Ran {
-  readonly code: number;
-  readonly reports: readonly FileReport[];
-}
-
 /** Runs test files and says how each went; `concurrency` of them at once. */
-async function runFiles(names: readonly string[], concurrency = 3): Promise<Ran> {
-  if (names.length === 0) return { code: 0, reports: [] };
+async function runFiles(
+  names: readonly string[],
+  concurrency = 3,
+): Promise<{ readonly code: number; readonly reports: readonly FileReport[] }> {
   const reportPath = join(dir, 'files.ndjson');
   const child = spawn(
     process.execPath,

@@ -167,7 +167,7 @@ test('B3: rows without a cursor are looked at every time and sent when they were
   await lake.settle();
   const { how, inserted } = (await lake.run(nullable)).tables['n'] ?? {};
   assert.deepEqual([how, inserted], ['cursor', 50]);
-  const idle = (await lake.run(nullable)).tables['n'];
+  const idle = (await lake.idle(nullable)).tables['n'];
   assert.deepEqual([idle?.how, idle?.rowsRead], ['cursor', 0]);
 });
 
@@ -253,7 +253,7 @@ for (const [what, sql, why] of UNPROVABLE) {
     assert.deepEqual([how, updated], ['sweep', 1]);
     assert.match(tables['t']?.note ?? '', /no trigger sets|inherit/);
     await assertEqual();
-    assert.deepEqual((await lake.run(source)).batch.drafts, []);
+    assert.deepEqual((await lake.idle(source)).batch.drafts, []);
   });
 }
 

@@ -140,7 +140,7 @@ test('B11: two runs at once: one commits, the other is told, and nothing is doub
     assert.ok(isSluiceError(lost[0], 'COMMIT_CONFLICT') && lost[0].retryable);
     assert.equal(await lake.bronze.head('app'), head + 1);
     await assertEqualAndSingle();
-    assert.deepEqual((await lake.run(source)).batch.drafts, [], 'a run over unchanged tables commits nothing');
+    assert.deepEqual((await lake.idle(source)).batch.drafts, [], 'a run over unchanged tables commits nothing');
   }
 });
 

@@ -108,7 +108,7 @@ test('rows written without a change do not come again in every run, and VACUUM F
   const touched = await lake.run(source);
   assert.ok((touched.tables['t']?.rowsRead ?? 0) >= 200);
   assert.equal(touched.tables['t']?.updated, 0);
-  const idle = await lake.run(source);
+  const idle = await lake.idle(source);
   assert.deepEqual([idle.tables['t']?.rowsRead, idle.batch.drafts], [0, []]);
   await lake.client.query('vacuum (full, freeze) app.t');
   await lake.client.query('cluster app.t using t_pkey');
