@@ -178,20 +178,21 @@ export function createBuildActivities(dependencies: BuildDependencies): BuildAct
     async openBuild(request) {
       const buildId = randomUUID();
       const relay = createRelay();
-      const seen = await prepare(request);
       const answer = ({ plan, previous }: Prepared) => ({
         buildId,
         total: plan.steps.length,
         ...(previous && { standing: describeRelease(previous) }),
       });
-      if (!seen.needed) return { ...answer(seen), needed: false, toRun: 0 };
+      // Who waits has seen that there is something to build, and looks again when its turn has come.
+      const seen = request.waitingFor === undefined ? await prepare(request) : undefined;
+      if (seen?.needed === false) return { ...answer(seen), needed: false, toRun: 0 };
       const taken = request.privateName === undefined ? await takeTurn(request, relay) : { turn: undefined };
-      if ('taken' in taken) return { ...answer(seen), needed: false, toRun: 0, busy: taken.taken };
+      if ('taken' in taken) return { buildId, total: 0, needed: false, toRun: 0, busy: taken.taken };
       const { turn } = taken;
       const dir = join(dependencies.workDir, `build-${buildId}`);
       try {
-        const isOld = turn !== undefined && (await releases.current())?.number !== seen.previous?.number;
-        const prepared = isOld ? await prepare(request) : seen;
+        const isOld = turn !== undefined && (await releases.current())?.number !== seen?.previous?.number;
+        const prepared = seen === undefined || isOld ? await prepare(request) : seen;
         if (!prepared.needed) {
           await turn?.end();
           return { ...answer(prepared), needed: false, toRun: 0 };
