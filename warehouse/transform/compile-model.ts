@@ -1,3 +1,4 @@
+import type { AstNode } from './ast.ts';
 import { reportProblem } from './bind.ts';
 import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
 import { checkSnapshot } from './check-snapshot.ts';
@@ -9,7 +10,8 @@ import type { ModelFile } from './load.ts';
 import { BUILT_IN } from './macros.ts';
 import type { CompiledModel, Model, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
-import { createShapeContext, shapeModel } from './plan/model-shape.ts';
+import { shapeModel } from './plan/model-shape.ts';
+import type { ShapeContext } from './plan/query-shape.ts';
 import { readModel } from './read-model.ts';
 import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
@@ -34,7 +36,7 @@ export interface Candidate {
 export async function parseModels(
   engine: SqlEngine,
   files: readonly ModelFile[],
-  tables: ReadonlySet<string>,
+  { tables, shapes }: { readonly tables: ReadonlySet<string>; readonly shapes: ShapeContext },
   diagnostics: Diagnostics,
 ): Promise<Candidate[]> {
   const read = files.flatMap((file) => readModel(file, diagnostics) ?? []);
@@ -47,7 +49,7 @@ export async function parseModels(
       reportProblem(parsed, one.model, engine, diagnostics);
       continue;
     }
-    const entry = createParsedModel(one, parsed);
+    const entry = createParsedModel(one, parsed, shapes);
     const { references } = entry;
     reportUnknownTables({ model: one.model, references }, tables, diagnostics);
     const lint = createDiagnostics(() => undefined);
@@ -178,10 +180,14 @@ export async function compileModel(
     return upstream?.materialized === 'view' ? upstream : undefined;
   };
   const usesAsOf = called.has('as_of');
-  const calledMacros = new Map([...macros.bodies].filter(([name]) => called.has(name)));
-  const { query } = entry;
+  const calledMacros = new Map(
+    [...called].flatMap((name): [string, AstNode][] => {
+      const body = macros.bodies.get(name);
+      return body === undefined ? [] : [[name, body]];
+    }),
+  );
   const { shape, uses } = shapeModel({
-    query,
+    query: entry.shape,
     macros: calledMacros,
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
@@ -189,15 +195,17 @@ export async function compileModel(
     }),
     columns: boundColumns,
     header: headerFacts(model),
-    context: createShapeContext(context.engine.aggregates, macros.bodies),
   });
   const fingerprint = fingerprintModel({
     model,
-    query,
+    query: entry.print,
     macros: calledMacros,
-    parameters: macros.macros.flatMap(({ name, file, parameters }) =>
-      called.has(name) && file !== BUILT_IN ? [[name, ...parameters]] : [],
-    ),
+    parameters:
+      called.size === 0
+        ? []
+        : macros.macros.flatMap(({ name, file, parameters }) =>
+            called.has(name) && file !== BUILT_IN ? [[name, ...parameters]] : [],
+          ),
     uses,
     columns: boundColumns,
   });

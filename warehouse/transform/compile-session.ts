@@ -6,6 +6,8 @@ import { reach } from './graph.ts';
 import type { ModelFile, ProjectFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, SqlTest } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
+import { createShapeContext } from './plan/model-shape.ts';
+import type { ShapeContext } from './plan/query-shape.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
 import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
@@ -15,6 +17,7 @@ import { compileSqlTests } from './sql-tests.ts';
 export interface Opened {
   readonly engine: SqlEngine;
   readonly macros: LoadedMacros;
+  readonly shapes: ShapeContext;
   /** Gives DuckDB tables to bind against, as far as their columns are known. */
   readonly makeTables: (names: Iterable<string>) => Promise<void>;
 }
@@ -60,7 +63,8 @@ export function createCompileSession(
     (opened ??= openSqlEngine().then(async (engine) => {
       try {
         const macros = await loadMacros(engine, files.macros, diagnostics);
-        return { engine, macros, makeTables: createTableMaker(engine, columns) };
+        const shapes = createShapeContext(engine.aggregates, macros.bodies);
+        return { engine, macros, shapes, makeTables: createTableMaker(engine, columns) };
       } catch (error) {
         engine.close();
         throw error;
@@ -69,8 +73,8 @@ export function createCompileSession(
 
   const parse = async (list: readonly ModelFile[]): Promise<void> => {
     if (list.length === 0) return;
-    const { engine } = await open();
-    for (const candidate of await parseModels(engine, list, tables, diagnostics)) {
+    const { engine, shapes } = await open();
+    for (const candidate of await parseModels(engine, list, { tables, shapes }, diagnostics)) {
       const { entry } = candidate;
       parsed.push(entry);
       byName.set(entry.model.name, entry);

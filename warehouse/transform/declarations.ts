@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as hashText } from 'node:crypto';
 import type { CompiledModel, SqlTest } from './model.ts';
 
 /**
@@ -35,5 +35,5 @@ export function hashDeclaration({ name, description, columns, tests, owner, data
 }
 
 function hash(facts: unknown): string {
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
+  return hashText('sha256', JSON.stringify(facts)).slice(0, 32);
 }

@@ -1,14 +1,22 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { AstNode } from './ast.ts';
 import { canonicalQuery } from './canonical-query.ts';
 import type { Model } from './model.ts';
 import type { UpstreamUse } from './plan/model-shape.ts';
 import type { BoundColumn } from './sql-engine.ts';
 
+/** The part of a fingerprint that its query decides; its tree is not needed afterwards. */
+export type QueryPrint = Hash;
+
+/** Takes a canonical query. */
+export function printQuery(query: AstNode): QueryPrint {
+  return createHash('sha256').update(`{"format":2,"query":${JSON.stringify(query)},`);
+}
+
 /** Hash of everything that decides a model's content besides its inputs' rows; blind to comments, layout and the header's prose. */
 export function fingerprintModel(facts: {
   readonly model: Model;
-  readonly query: AstNode;
+  readonly query: QueryPrint;
   /** Macros it calls, however deep: name → body. */
   readonly macros: ReadonlyMap<string, AstNode>;
   /** The project's own macros among them, each with its parameters: their order says which argument is which. */
@@ -17,19 +25,33 @@ export function fingerprintModel(facts: {
   readonly uses: readonly UpstreamUse[];
   readonly columns: readonly BoundColumn[];
 }): string {
-  const { model } = facts;
-  return hash({
-    format: 2,
-    query: canonicalQuery(facts.query),
+  const { model, macros } = facts;
+  const before = JSON.stringify({
     ...headerFacts(model),
     columns: facts.columns.map(({ name, type }) => [name, type]),
-    macros: [...facts.macros].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, body]) => [name, canonicalQuery(body)]),
+  });
+  const bodies = [...macros]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, body]) => `[${JSON.stringify(name)},${bodyText(body)}]`);
+  const after = JSON.stringify({
     ...((facts.parameters?.length ?? 0) === 0
       ? {}
       : { parameters: facts.parameters?.map((list) => list.join(',')).toSorted() }),
     upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
+  // One object of JSON, written piece by piece: each macro's body is as long as a query.
+  const rest = `${before.slice(1, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`;
+  return facts.query.copy().update(rest).digest('hex').slice(0, 32);
 }
+
+function bodyText(body: AstNode): string {
+  const text = bodyTexts.get(body) ?? JSON.stringify(canonicalQuery(body));
+  bodyTexts.set(body, text);
+  return text;
+}
+
+/** A macro's body is asked for by every model that calls it. */
+const bodyTexts = new WeakMap<AstNode, string>();
 
 /** What of the header decides the content. */
 export function headerFacts(model: Model) {
@@ -43,8 +65,4 @@ export function headerFacts(model: Model) {
     types: model.columns.flatMap(({ name, type }) => (type === undefined ? [] : [[name, type]])),
     asOf: model.asOf ?? null,
   };
-}
-
-function hash(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32);
 }

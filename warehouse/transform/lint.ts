@@ -1,4 +1,4 @@
-import { type AstNode, byteOf, isNode, nodeOf, nodesOf, textOf, walk } from './ast.ts';
+import { type AstNode, byteOf, isNode, nodeOf, nodesOf, textOf, visitNodes, walk } from './ast.ts';
 import { locateInBody } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { CompiledModel } from './model.ts';
@@ -15,7 +15,7 @@ export function lintQuery(entry: ParsedModel, engine: SqlEngine, diagnostics: Di
     const offset = node === undefined ? 0 : offsetOfByte(model.sql, firstByteOf(node));
     diagnostics.add({ code: 'MODEL_LINT', message, at: locateInBody(model.bodyAt, model.sql, offset), remedy });
   };
-  for (const node of walk(query)) lintNode(node, engine, report);
+  visitNodes(query, (node) => lintNode(node, engine, report));
   for (const { name, node } of references.tableFunctions) {
     if (TABLE_FUNCTIONS.has(name)) continue;
     report(
@@ -78,7 +78,7 @@ export function readsElsewhere({ tableFunctions }: References): boolean {
 
 /** The same for a macro's body: what a model may not call it may not reach through a macro either. */
 export function lintExpression(body: AstNode, engine: SqlEngine, report: Report): void {
-  for (const node of walk(body)) lintNode(node, engine, report);
+  visitNodes(body, (node) => lintNode(node, engine, report));
 }
 
 export type Report = (node: AstNode | undefined, message: string, remedy: string) => void;
@@ -148,6 +148,7 @@ function lintNode(node: AstNode, engine: SqlEngine, report: Report): void {
     const name = textOf(node['column_names'][0]).toLowerCase();
     if (CLOCK_KEYWORDS.has(name)) report(node, `${name} reads the clock`, CLOCK_REMEDY);
   }
+  if (node['modifiers'] === undefined) return;
   const modifiers = nodesOf(node['modifiers']);
   const has = (type: string) =>
     modifiers.some((modifier) => modifier['type'] === type && nodesOf(modifier['orders']).length > 0);

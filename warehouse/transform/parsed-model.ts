@@ -1,4 +1,7 @@
 import type { AstNode } from './ast.ts';
+import { canonicalQuery } from './canonical-query.ts';
+import { printQuery, type QueryPrint } from './fingerprint.ts';
+import { type QueryShape, type ShapeContext, shapeQuery } from './plan/query-shape.ts';
 import type { ReadModel } from './read-model.ts';
 import { type References, readReferences } from './references.ts';
 import type { ParsedSql } from './sql-engine.ts';
@@ -15,10 +18,18 @@ export interface ParsedModel extends ReadModel {
   readonly dependencies: readonly string[];
   /** Names of the functions and macros it calls, without repeats. */
   readonly calls: readonly string[];
+  /** What its rows and columns are made of, and its part of the fingerprint: taken while the tree is there. */
+  readonly shape: QueryShape;
+  readonly print: QueryPrint;
 }
 
-export function createParsedModel(read: ReadModel, parsed: Extract<ParsedSql, { kind: 'query' }>): ParsedModel {
+export function createParsedModel(
+  read: ReadModel,
+  parsed: Extract<ParsedSql, { kind: 'query' }>,
+  shapes: ShapeContext,
+): ParsedModel {
   const { json } = parsed;
+  const canonical = canonicalQuery(parsed.node);
   const known = new WeakMap<AstNode, References>();
   let kept = new WeakRef(parsed.node);
   const query = (): AstNode => {
@@ -46,5 +57,7 @@ export function createParsedModel(read: ReadModel, parsed: Extract<ParsedSql, { 
     json,
     dependencies: [...new Set(tables.flatMap((table) => table.name ?? []))].sort(),
     calls: [...new Set(functions.map((call) => call.name))],
+    shape: shapeQuery(canonical, shapes),
+    print: printQuery(canonical),
   };
 }

@@ -29,7 +29,7 @@ export function readReferences(query: AstNode): References {
       return;
     }
     let scope = ctes;
-    for (const cte of ctesOf(value)) {
+    for (const cte of value['cte_map'] === undefined ? [] : ctesOf(value)) {
       const recursive = textOf(cte.query['type']) === 'RECURSIVE_CTE_NODE';
       const inner = new Set(scope).add(cte.name.toLowerCase());
       visit(cte.query, recursive ? inner : scope);
@@ -48,7 +48,10 @@ export function readReferences(query: AstNode): References {
     } else if (value['class'] === 'FUNCTION' || value['class'] === 'WINDOW') {
       functions.push({ name: textOf(value['function_name']).toLowerCase(), node: value });
     }
-    for (const field in value) if (field !== 'cte_map') visit(value[field], scope);
+    for (const field in value) {
+      const inner = value[field];
+      if (typeof inner === 'object' && inner !== null && field !== 'cte_map') visit(inner, scope);
+    }
   };
   visit(query, new Set());
   return { tables, functions, tableFunctions };

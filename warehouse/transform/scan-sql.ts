@@ -6,7 +6,8 @@ export interface SqlPiece {
   readonly end: number;
 }
 
-const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
+/** Words, which may hold a `$`, and characters that begin nothing. */
+const PLAIN = /(?:[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[^'"$\-/*;A-Za-z_\u0080-\uffff])+/y;
 
 /** Strings, quoted names, comments, which nest as DuckDB's do, and semicolons, in order. What is not closed ends with the text. */
 export function* scanSql(text: string, from = 0): Generator<SqlPiece> {
@@ -35,8 +36,8 @@ export function* scanSql(text: string, from = 0): Generator<SqlPiece> {
       i += 2;
     } else {
       if (char === ';') yield { kind: 'semicolon', start: i, end: i + 1 };
-      WORD.lastIndex = i;
-      i += WORD.exec(text)?.[0].length ?? 1;
+      PLAIN.lastIndex = i;
+      i = PLAIN.test(text) ? PLAIN.lastIndex : i + 1;
     }
   }
 }

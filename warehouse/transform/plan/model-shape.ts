@@ -3,7 +3,7 @@ import type { AstNode } from '../ast.ts';
 import { canonicalQuery } from '../canonical-query.ts';
 import { reach } from '../graph.ts';
 import type { BoundColumn } from '../sql-engine.ts';
-import { hashOf, type QueryPart, type ShapeContext, shapeQuery, toPart } from './query-shape.ts';
+import { hashOf, type QueryPart, type QueryShape, type ShapeContext, toPart } from './query-shape.ts';
 
 /** What a model's rows and each of its columns are made of: how the plan tells which columns a change reaches, and which models it does not. */
 export interface ModelShape {
@@ -38,29 +38,39 @@ export interface UpstreamUse {
 }
 
 export interface ShapeFacts {
-  readonly query: AstNode;
+  /** Of its canonical query. */
+  readonly query: QueryShape;
   /** Macros it calls, however deep. */
   readonly macros: ReadonlyMap<string, AstNode>;
   readonly upstream: readonly UpstreamTable[];
   readonly columns: readonly BoundColumn[];
   /** Header facts that are part of the model's own text. */
   readonly header: unknown;
-  readonly context: ShapeContext;
 }
 
 export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; readonly uses: readonly UpstreamUse[] } {
-  const { query, macros, upstream, columns, header } = facts;
+  const { query: shape, macros, upstream, columns, header } = facts;
   const bodies = new Map([...macros].map(([name, body]) => [name, partOf(body)]));
-  const shape = shapeQuery(canonicalQuery(query), facts.context);
+  const everything = [shape.rows, ...[...shape.items.values()].flat()];
+  const used = new Set<string>();
+  for (const { names } of [...everything, ...bodies.values()]) for (const name of names) used.add(name);
   const isWide = (table: string): boolean => shape.wide === 'all' || shape.wide.has(table);
 
-  const byName = new Map<string, { readonly table: UpstreamTable; readonly column: BoundColumn }[]>();
-  for (const table of upstream.filter(({ name }) => !isWide(name))) {
+  const byName = new Map<string, { readonly read: string; readonly atom: string }[]>();
+  for (const table of upstream) {
+    if (isWide(table.name)) continue;
     for (const column of table.columns) {
       const name = column.name.toLowerCase();
-      byName.set(name, [...(byName.get(name) ?? []), { table, column }]);
+      if (!used.has(name)) continue;
+      const named = { read: `${table.name}.${column.name}`, atom: atomOf(table, column) };
+      const same = byName.get(name);
+      if (same === undefined) byName.set(name, [named]);
+      else same.push(named);
     }
   }
+
+  const partAtoms = new Map(everything.map((part) => [part, atomOfPart(part)]));
+  const macroAtoms = new Map([...bodies].map(([name, body]) => [name, `${name}:${body.hash}`]));
 
   /** Everything a part is made of: the items its names may mean, their items, and the columns upstream. */
   const follow = (start: QueryPart) => {
@@ -84,16 +94,17 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
         for (const item of shape.items.get(name) ?? []) parts.add(item);
       }
     }
-    const named = [...names].flatMap((name) => byName.get(name) ?? []);
-    return {
-      reads: named.map(({ table, column }) => `${table.name}.${column.name}`).sort(),
-      atoms: [
-        start.hash,
-        ...[...parts].slice(1).map(atomOfPart),
-        ...[...called].map((name) => `${name}:${bodies.get(name)?.hash}`),
-        ...named.map(({ table, column }) => atomOf(table, column)),
-      ].sort(),
-    };
+    const reads: string[] = [];
+    const atoms = [start.hash];
+    for (const name of names) {
+      for (const { read, atom } of byName.get(name) ?? []) {
+        reads.push(read);
+        atoms.push(atom);
+      }
+    }
+    for (const part of parts) if (part !== start) atoms.push(partAtoms.get(part) ?? '');
+    for (const name of called) atoms.push(macroAtoms.get(name) ?? '');
+    return { reads: reads.sort(), atoms: atoms.sort() };
   };
 
   const whole = upstream.filter(({ name }) => isWide(name));
@@ -108,16 +119,9 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
     const followed = part === undefined ? undefined : follow(part);
     return { name, hash: followed === undefined ? rowsHash : hashOf(followed.atoms), reads: followed?.reads ?? [] };
   });
-  const everything = [shape.rows, ...[...shape.items.values()].flat()];
-  const used = new Set(everything.flatMap((part) => [...part.names]));
-  for (const body of bodies.values()) for (const name of body.names) used.add(name);
   return {
     shape: {
-      own: hashOf([
-        everything.map(atomOfPart).sort(),
-        [...bodies].map(([name, body]) => `${name}:${body.hash}`).sort(),
-        header,
-      ]),
+      own: hashOf([[...partAtoms.values()].sort(), [...macroAtoms.values()].sort(), header]),
       rows: rowsHash,
       columns: Object.fromEntries(byColumn.map(({ name, hash }) => [name, hash])),
       reads: {

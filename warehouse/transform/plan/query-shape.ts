@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { type AstNode, type AstValue, isNode, nodeOf, nodesOf, textOf, textsOf, walk } from '../ast.ts';
+import { hash } from 'node:crypto';
+import { type AstNode, type AstValue, isList, isNode, nodeOf, nodesOf, textOf, textsOf, visitNodes } from '../ast.ts';
 import { isCteReference, tableNameOf } from '../references.ts';
 
 /**
@@ -39,6 +39,8 @@ export interface ShapeContext {
   readonly makesRows: (functionName: string) => boolean;
 }
 
+type Place = 'top' | 'inner' | 'whole';
+
 /** Takes a canonical query. */
 export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
   const stars = findStars(query);
@@ -47,9 +49,9 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
   let isSplit = false;
   let selects = 0;
 
-  const strip = (value: AstValue, place: 'top' | 'inner' | 'whole'): AstValue => {
-    if (Array.isArray(value)) return value.map((item: AstValue) => strip(item, place));
-    if (!isNode(value)) return value;
+  const strip = (value: AstValue, place: Place): AstValue => {
+    if (typeof value !== 'object' || value === null) return value;
+    if (isList(value)) return stripList(value, place);
     const type = textOf(value['type']);
     if (type === 'SELECT_NODE') return stripSelect(value, place);
     if (value['class'] === 'SUBQUERY' || type === 'SET_OPERATION_NODE' || type === 'RECURSIVE_CTE_NODE') {
@@ -60,50 +62,63 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
     if (type === 'SUBQUERY' && textsOf(value['column_name_alias']).length > 0) return stripFields(value, () => 'whole');
     return stripFields(value, () => place);
   };
-  const stripFields = (
-    node: AstNode,
-    placeOf: (field: string) => 'top' | 'inner' | 'whole',
-    without?: string,
-  ): AstNode => {
-    const result: Record<string, AstValue> = {};
-    for (const field in node) {
-      if (field === without) continue;
-      const inner = node[field] ?? null;
-      if (field === 'cte_map') result[field] = stripCtes(inner);
-      else result[field] = typeof inner === 'object' ? strip(inner, placeOf(field)) : inner;
+  // Most of a tree holds no SELECT and stays as it is: a copy is made where something is taken out.
+  const stripList = (list: readonly AstValue[], place: Place): readonly AstValue[] => {
+    let copy: AstValue[] | undefined;
+    for (const [i, item] of list.entries()) {
+      const stripped = strip(item, place);
+      if (stripped !== item) (copy ??= [...list])[i] = stripped;
     }
-    return result;
+    return copy ?? list;
+  };
+  const stripFields = (node: AstNode, placeOf: (field: string) => Place): AstNode => {
+    let copy: Record<string, AstValue> | undefined;
+    for (const field in node) {
+      const inner = node[field];
+      if (typeof inner !== 'object' || inner === null) continue;
+      const stripped = field === 'cte_map' ? stripCtes(inner) : strip(inner, placeOf(field));
+      if (stripped !== inner) (copy ??= { ...node })[field] = stripped;
+    }
+    return copy ?? node;
   };
   const stripCtes = (value: AstValue): AstValue => {
     if (!isNode(value)) return value;
-    const map = nodesOf(value['map']).map((entry): AstNode => {
+    const entries = nodesOf(value['map']);
+    if (entries.length === 0) return value;
+    const map = entries.map((entry): AstNode => {
       const renamed = textsOf(nodeOf(entry['value'])?.['aliases']).length > 0;
       const place = renamed || stars.reachesInside ? 'whole' : 'inner';
       return { ...entry, value: strip(entry['value'] ?? null, place) };
     });
     return { ...value, map };
   };
-  const stripSelect = (node: AstNode, place: 'top' | 'inner' | 'whole'): AstNode => {
+  const stripSelect = (node: AstNode, place: Place): AstNode => {
     const below = stars.reachesInside ? 'whole' : 'inner';
-    const splits = place !== 'whole' && stars.tables !== 'all' && canSplit(node, context);
+    const list = nodesOf(node['select_list']);
+    const found = place === 'whole' || stars.tables === 'all' ? [] : list.map(findNames);
+    const splits = place !== 'whole' && stars.tables !== 'all' && canSplit(node, list, found, context);
     if (!splits) return stripFields(node, (field) => (field === 'from_table' ? below : 'whole'));
     if (place === 'top') isSplit = true;
     const select = (selects += 1);
     const kept: AstValue[] = [];
-    for (const item of nodesOf(node['select_list'])) {
+    for (const [i, item] of list.entries()) {
       const name = nameOf(item);
       if (name === undefined) {
         kept.push(strip(item, 'whole'));
         continue;
       }
+      const { names, functions } = found[i] ?? findNames(item);
       // Its name is no part of what it is: a column under another name is the same column.
-      const part = toPart({ ...item, alias: '' }, `${select}.${name}`);
-      items.set(name, [...(items.get(name) ?? []), part]);
+      const part = { place: `${select}.${name}`, hash: hashOf({ ...item, alias: '' }), names, functions };
+      const same = items.get(name);
+      if (same === undefined) items.set(name, [part]);
+      else same.push(part);
       if (place === 'top') outputs.set(name, part);
     }
-    const rest = stripFields(node, (field) => (field === 'from_table' ? below : 'whole'), 'select_list');
+    const { select_list: _list, ...others } = node;
+    const rest = stripFields(others, (field) => (field === 'from_table' ? below : 'whole'));
     // One row for all, or one for each: without GROUP BY an aggregate among the items decides.
-    const aggregated = nodesOf(node['select_list']).some((item) => callsAggregate(item, context));
+    const aggregated = found.some(({ calls }) => [...calls].some(context.isAggregate));
     return { ...rest, select_list: kept, split: true, aggregated };
   };
 
@@ -112,20 +127,38 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
 }
 
 /** Names, functions and hash of a piece of a canonical tree. */
-export function toPart(value: AstValue, place = ''): QueryPart {
+export function toPart(value: AstValue): QueryPart {
+  const { names, functions } = findNames(value);
+  return { place: '', hash: hashOf(value), names, functions };
+}
+
+interface NamesFound extends Pick<QueryPart, 'names' | 'functions'> {
+  /** Those of the functions that are called as such, windows left out. */
+  readonly calls: ReadonlySet<string>;
+  readonly hasStar: boolean;
+}
+
+function findNames(value: AstValue): NamesFound {
   const names = new Set<string>();
   const functions = new Set<string>();
-  for (const node of walk(value)) {
-    if (node['class'] === 'COLUMN_REF') for (const name of textsOf(node['column_names'])) names.add(name.toLowerCase());
-    for (const name of textsOf(node['using_columns'])) names.add(name.toLowerCase());
-    const called = textOf(node['function_name']);
-    if (called !== '') functions.add(called.toLowerCase());
-  }
-  return { place, hash: hashOf(value), names, functions };
+  const calls = new Set<string>();
+  let hasStar = false;
+  visitNodes(value, (node) => {
+    const kind = node['class'];
+    if (kind === 'COLUMN_REF') for (const name of textsOf(node['column_names'])) names.add(name.toLowerCase());
+    if (kind === 'STAR') hasStar = true;
+    if (node['using_columns'] !== undefined)
+      for (const name of textsOf(node['using_columns'])) names.add(name.toLowerCase());
+    const called = textOf(node['function_name']).toLowerCase();
+    if (called === '') return;
+    functions.add(called);
+    if (kind === 'FUNCTION') calls.add(called);
+  });
+  return { names, functions, calls, hasStar };
 }
 
 export function hashOf(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+  return hash('sha256', JSON.stringify(value)).slice(0, 16);
 }
 
 function nameOf(item: AstNode): string | undefined {
@@ -135,18 +168,18 @@ function nameOf(item: AstNode): string | undefined {
 }
 
 /** True when each item of the select list decides its own column and nothing else. */
-function canSplit(node: AstNode, context: ShapeContext): boolean {
-  const items = nodesOf(node['select_list']);
+function canSplit(
+  node: AstNode,
+  items: readonly AstNode[],
+  found: readonly NamesFound[],
+  context: ShapeContext,
+): boolean {
   const names = items.map(nameOf);
   const modifiers = nodesOf(node['modifiers']);
   return (
     new Set(names).size === names.length &&
     node['aggregate_handling'] !== 'FORCE_AGGREGATES' &&
-    !items.some((item) =>
-      [...walk(item)].some(
-        (part) => part['class'] === 'STAR' || context.makesRows(textOf(part['function_name']).toLowerCase()),
-      ),
-    ) &&
+    !found.some(({ functions, hasStar }) => hasStar || [...functions].some(context.makesRows)) &&
     // An ordinal (order by 1, group by 1) or ALL means whatever stands in the list.
     !nodesOf(node['group_expressions']).some((group) => group['class'] === 'CONSTANT') &&
     !modifiers.some(
@@ -158,12 +191,6 @@ function canSplit(node: AstNode, context: ShapeContext): boolean {
           return by === 'CONSTANT' || by === 'STAR';
         }),
     )
-  );
-}
-
-function callsAggregate(item: AstNode, context: ShapeContext): boolean {
-  return [...walk(item)].some(
-    (part) => part['class'] === 'FUNCTION' && context.isAggregate(textOf(part['function_name']).toLowerCase()),
   );
 }
 
@@ -188,9 +215,15 @@ function findStars(query: AstNode): Stars {
   const tables = new Set<string>();
   const state = { all: false, inside: false };
   const aliases = new Set<string>();
-  for (const node of walk(query)) {
+  const columns = new Set<string>();
+  let isPlain = true;
+  visitNodes(query, (node) => {
+    const kind = node['class'];
+    if (kind === 'STAR') isPlain = false;
+    if (kind === 'COLUMN_REF') columns.add(lastNameOf(node));
     const type = textOf(node['type']);
-    if (isFromNode(node)) {
+    if (type === 'BASE_TABLE' && textsOf(node['column_name_alias']).length > 0) isPlain = false;
+    if (kind === undefined && isFromNode(node)) {
       if (!FROM_TYPES.has(type) || isNode(node['at_clause'])) state.all = true;
       for (const name of [textOf(node['alias']), textOf(node['table_name'])]) {
         if (name !== '') aliases.add(name.toLowerCase());
@@ -198,8 +231,11 @@ function findStars(query: AstNode): Stars {
     }
     if (type === 'JOIN' && !['REGULAR', 'CROSS', 'ASOF'].includes(textOf(node['ref_type']))) state.all = true;
     if (type.endsWith('_NODE') && !QUERY_TYPES.has(type)) state.all = true;
-    if (node['class'] === 'POSITIONAL_REFERENCE') state.all = true;
-  }
+    if (kind === 'POSITIONAL_REFERENCE') state.all = true;
+  });
+  // Neither a `*`, nor a name that may be a whole row, nor a renamed column: what follows would find nothing.
+  if (isPlain && columns.isDisjointFrom(aliases))
+    return { tables: state.all ? 'all' : tables, reachesInside: state.inside };
   const visit = (value: AstValue, ctes: ReadonlySet<string>): void => {
     if (Array.isArray(value)) for (const item of value as readonly AstValue[]) visit(item, ctes);
     if (!isNode(value)) return;
@@ -235,13 +271,17 @@ function hasStar(node: AstNode, aliases: ReadonlySet<string>): boolean {
     if (Array.isArray(value)) return (value as readonly AstValue[]).some(seen);
     if (!isNode(value)) return false;
     if (value['class'] === 'STAR') return true;
-    if (value['class'] === 'COLUMN_REF') return aliases.has(textsOf(value['column_names']).at(-1)?.toLowerCase() ?? '');
+    if (value['class'] === 'COLUMN_REF') return aliases.has(lastNameOf(value));
     return Object.values(value).some(seen);
   };
   return (
     conditionsIn(node['from_table'] ?? null).some(seen) ||
     Object.entries(node).some(([field, inner]) => field !== 'from_table' && field !== 'cte_map' && seen(inner))
   );
+}
+
+function lastNameOf(column: AstNode): string {
+  return textsOf(column['column_names']).at(-1)?.toLowerCase() ?? '';
 }
 
 function conditionsIn(from: AstValue): readonly AstValue[] {
