@@ -81,13 +81,13 @@ export function checkSnapshot(
 
 /** A snapshot keeps what the source said and when; what a logical date makes of it would depend on the dates that runs happened to have. */
 function reportAsOf(
-  { model, header, references, dependencies }: ParsedModel,
+  { model, header, calls, dependencies }: ParsedModel,
   compiled: ReadonlyMap<string, CompiledModel>,
   report: (field: readonly string[], message: string, remedy: string) => void,
 ): void {
   const upstream = [...dependencies, ...reach(dependencies, (name) => compiled.get(name)?.dependencies ?? [])];
   const dated = upstream.find((name) => compiled.get(name)?.reachesAsOf === true);
-  const own = header.as_of !== undefined || references.functions.some(({ name }) => name === 'as_of');
+  const own = header.as_of !== undefined || calls.includes('as_of');
   if (!own && dated === undefined) return;
   report(
     ['materialized'],

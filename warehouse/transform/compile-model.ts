@@ -17,7 +17,7 @@ import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
 import { withSnapshotColumns } from './snapshot-rule.ts';
-import type { BoundColumn, SqlEngine } from './sql-engine.ts';
+import type { BoundColumn, DescribedSql, SqlEngine } from './sql-engine.ts';
 import { reachesBeyondRow } from './test-reach.ts';
 import { reportUnknownTables } from './unknown-tables.ts';
 
@@ -49,11 +49,11 @@ export async function parseModels(
       reportProblem(parsed, one.model, engine, diagnostics);
       continue;
     }
-    const entry = createParsedModel(one, parsed, shapes);
-    const { references } = entry;
+    const references = readReferences(parsed.node);
+    const entry = createParsedModel(one, parsed, references, shapes);
     reportUnknownTables({ model: one.model, references }, tables, diagnostics);
     const lint = createDiagnostics(() => undefined);
-    lintQuery(entry, engine, lint);
+    lintQuery({ model: one.model, query: parsed.node, references }, engine, lint);
     candidates.push({
       entry,
       findings: lint.list,
@@ -69,18 +69,17 @@ export interface BoundModel {
   readonly boundColumns: readonly BoundColumn[];
 }
 
-/** Binds models that do not read one another, against tables that are there already. */
-export async function bindModels(
+/** Binds models that do not read one another, against tables that are there already; those that are sound come one by one. */
+export async function* bindModels(
   engine: SqlEngine,
   entries: readonly ParsedModel[],
   compiled: ReadonlyMap<string, CompiledModel>,
   diagnostics: Diagnostics,
-): Promise<BoundModel[]> {
-  const described = await engine.describeAll(entries.map(({ model }) => model.sql));
-  const bound: BoundModel[] = [];
-  for (const [i, entry] of entries.entries()) {
-    const answer = described[i];
-    if (answer === undefined) continue;
+): AsyncGenerator<BoundModel> {
+  let next = 0;
+  for await (const answer of engine.describeAll(entries.map(({ model }) => model.sql))) {
+    const entry = entries[next++];
+    if (entry === undefined) throw new RangeError('more answers than models');
     if (answer.kind === 'problem') {
       reportProblem(answer, entry.model, engine, diagnostics);
       continue;
@@ -89,9 +88,8 @@ export async function bindModels(
     const boundColumns = withSnapshotColumns(entry.model, answer.columns);
     await checkHeader(engine, entry, boundColumns, diagnostics);
     await checkWinner(engine, entry, answer.columns, diagnostics);
-    if (!hasRepeats(boundColumns)) bound.push({ entry, boundColumns });
+    if (!hasRepeats(boundColumns)) yield { entry, boundColumns };
   }
-  return bound;
 }
 
 export interface CheckedModel {
@@ -130,8 +128,9 @@ export async function checkAllTests(
     if (parsed.kind === 'problem' || reachesBeyondRow(parsed.node, engine, macros)) beyondRow.add(sql);
   }
   await makeTables([...named.values()].flat());
-  const described = await engine.describeAll(sound);
-  const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
+  const answers = new Map<string, DescribedSql>();
+  let answered = 0;
+  for await (const answer of engine.describeAll(sound)) answers.set(sound[answered++] ?? '', answer);
   const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
   for (const model of models) await checkTests(asked, { model }, model.boundColumns, columns, diagnostics);
   return models.map((model) => ({

@@ -258,9 +258,8 @@ async function compileLevel(level: readonly string[], context: Context): Promise
   });
   await session.bringViews(entries, (name) => files.get(name));
   await makeTables(entries.flatMap((entry) => session.tablesBelow(entry)));
-  const bound = await bindModels(engine, entries, compiled, diagnostics);
-  for (const { entry, boundColumns } of bound) columns.set(entry.model.name, boundColumns);
-  for (const { entry, boundColumns } of bound) {
+  for await (const { entry, boundColumns } of bindModels(engine, entries, compiled, diagnostics)) {
+    columns.set(entry.model.name, boundColumns);
     const model = await compileModel(entry, boundColumns, wants, {
       engine,
       columns,

@@ -1,7 +1,7 @@
 import { type AstNode, byteOf, isNode, nodeOf, nodesOf, textOf, visitNodes, walk } from './ast.ts';
 import { locateInBody } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
-import type { CompiledModel } from './model.ts';
+import type { CompiledModel, Model } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
 import type { LoadedMacros } from './read-macros.ts';
 import type { References } from './references.ts';
@@ -9,7 +9,11 @@ import { offsetOfByte } from './source-text.ts';
 import type { SqlEngine } from './sql-engine.ts';
 
 /** Refuses SQL whose result is not decided by its inputs, or is not exact: found on the tree, so comments and strings never count. */
-export function lintQuery(entry: ParsedModel, engine: SqlEngine, diagnostics: Diagnostics): void {
+export function lintQuery(
+  entry: { readonly model: Model; readonly query: AstNode; readonly references: References },
+  engine: SqlEngine,
+  diagnostics: Diagnostics,
+): void {
   const { model, query, references } = entry;
   const report: Report = (node, message, remedy) => {
     const offset = node === undefined ? 0 : offsetOfByte(model.sql, firstByteOf(node));
@@ -25,7 +29,7 @@ export function lintQuery(entry: ParsedModel, engine: SqlEngine, diagnostics: Di
     );
   }
   if (model.layer === 'gold') lintFinalColumns(query, report);
-  lintLayers(entry, references, report);
+  lintLayers(model, references, report);
 }
 
 /** A model that moves with the logical date must say how, and only such a model. */
@@ -234,7 +238,7 @@ function lintFinalColumns(query: AstNode, report: Report): void {
   if (star !== undefined) report(star, 'a gold model selects *', 'Name the final columns.');
 }
 
-function lintLayers({ model }: ParsedModel, references: References, report: Report): void {
+function lintLayers(model: Model, references: References, report: Report): void {
   for (const { name, node } of references.tables) {
     if (model.layer === 'silver' && name?.startsWith('gold.') === true) {
       report(

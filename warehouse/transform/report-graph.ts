@@ -2,6 +2,7 @@ import { byteOf } from './ast.ts';
 import { locateInBody } from './bind.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import type { ParsedModel } from './parsed-model.ts';
+import { readReferences } from './references.ts';
 import { offsetOfByte } from './source-text.ts';
 
 /** What is wrong with the models as a graph: names that stand twice, and circles. */
@@ -31,7 +32,7 @@ export function reportCycle(
 ): void {
   const entry = byName.get(cycle[0] ?? '');
   if (entry === undefined) return;
-  const reference = entry.references.tables.find((table) => table.name === cycle[1]);
+  const reference = readReferences(entry.query).tables.find((table) => table.name === cycle[1]);
   const byte = reference === undefined ? undefined : byteOf(reference.node);
   const at = locateInBody(entry.model.bodyAt, entry.model.sql, offsetOfByte(entry.model.sql, byte ?? 0));
   const files = cycle.slice(0, -1).map((name) => byName.get(name)?.model.file ?? name);

@@ -42,8 +42,8 @@ export interface SqlEngine {
   print(node: AstNode): Promise<string>;
   /** Names and types of a query's columns, bound against what was created with run(). */
   describe(sql: string): Promise<DescribedSql>;
-  /** As describe, for many queries; each must be known to parse. */
-  describeAll(sqls: readonly string[]): Promise<readonly DescribedSql[]>;
+  /** As describe, for many queries, each known to parse; the answers come in order, and DuckDB binds the next while one is looked at. */
+  describeAll(sqls: readonly string[]): AsyncIterable<DescribedSql>;
   /** Runs one or more statements. */
   run(sql: string): Promise<void>;
   /** As run, but a refusal is returned; `prefix` characters of the text are not the user's. */
@@ -99,7 +99,7 @@ export async function parseSql(db: DuckDb, sql: string): Promise<ParsedSql> {
 }
 
 /** A call costs about as much as parsing a few texts. */
-const PARSE_BATCH = 200;
+const PARSE_BATCH = 64;
 
 async function* parseAll(db: DuckDb, sqls: readonly string[]): AsyncGenerator<ParsedSql> {
   const batchAt = async (from: number) =>
@@ -226,13 +226,21 @@ async function describeByPreparing(db: DuckDb, sql: string): Promise<readonly Bo
   }
 }
 
-async function describeAll(db: DuckDb, sqls: readonly string[]): Promise<DescribedSql[]> {
-  const described: DescribedSql[] = [];
-  for (const sql of sqls) {
-    const columns = await describeByPreparing(db, sql);
-    described.push(columns === undefined ? await describe(db, sql) : { kind: 'columns', columns });
+/** So many are bound ahead of the one that is looked at. */
+const DESCRIBED_AHEAD = 16;
+
+async function* describeAll(db: DuckDb, sqls: readonly string[]): AsyncGenerator<DescribedSql> {
+  const asked: Promise<readonly BoundColumn[] | undefined>[] = [];
+  try {
+    for (const [i, sql] of sqls.entries()) {
+      const ahead = sqls.slice(i + asked.length, i + DESCRIBED_AHEAD);
+      asked.push(...ahead.map((next) => describeByPreparing(db, next)));
+      const columns = await asked.shift();
+      yield columns === undefined ? await describe(db, sql) : { kind: 'columns', columns };
+    }
+  } finally {
+    await Promise.allSettled(asked);
   }
-  return described;
 }
 
 /** Reads the JSON that errors_as_json makes of an error; anything else keeps its first line. */

@@ -17,10 +17,10 @@ export interface QueryPart {
   /** Which SELECT it is an item of, in the order of the text, with its name; empty for what is no item. */
   readonly place: string;
   readonly hash: string;
-  /** Every name in it, in lower case: columns, qualifiers, USING. */
-  readonly names: ReadonlySet<string>;
+  /** Every name in it once, in lower case: columns, qualifiers, USING. */
+  readonly names: readonly string[];
   /** Functions and macros it calls. */
-  readonly functions: ReadonlySet<string>;
+  readonly functions: readonly string[];
 }
 
 export interface QueryShape {
@@ -118,7 +118,7 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
     const { select_list: _list, ...others } = node;
     const rest = stripFields(others, (field) => (field === 'from_table' ? below : 'whole'));
     // One row for all, or one for each: without GROUP BY an aggregate among the items decides.
-    const aggregated = found.some(({ calls }) => [...calls].some(context.isAggregate));
+    const aggregated = found.some(({ calls }) => calls.some(context.isAggregate));
     return { ...rest, select_list: kept, split: true, aggregated };
   };
 
@@ -134,7 +134,7 @@ export function toPart(value: AstValue): QueryPart {
 
 interface NamesFound extends Pick<QueryPart, 'names' | 'functions'> {
   /** Those of the functions that are called as such, windows left out. */
-  readonly calls: ReadonlySet<string>;
+  readonly calls: readonly string[];
   readonly hasStar: boolean;
 }
 
@@ -154,7 +154,7 @@ function findNames(value: AstValue): NamesFound {
     functions.add(called);
     if (kind === 'FUNCTION') calls.add(called);
   });
-  return { names, functions, calls, hasStar };
+  return { names: [...names], functions: [...functions], calls: [...calls], hasStar };
 }
 
 export function hashOf(value: unknown): string {
@@ -179,7 +179,7 @@ function canSplit(
   return (
     new Set(names).size === names.length &&
     node['aggregate_handling'] !== 'FORCE_AGGREGATES' &&
-    !found.some(({ functions, hasStar }) => hasStar || [...functions].some(context.makesRows)) &&
+    !found.some(({ functions, hasStar }) => hasStar || functions.some(context.makesRows)) &&
     // An ordinal (order by 1, group by 1) or ALL means whatever stands in the list.
     !nodesOf(node['group_expressions']).some((group) => group['class'] === 'CONSTANT') &&
     !modifiers.some(
