@@ -11,6 +11,14 @@ import {
   macroKeys,
   seedsKeyOf,
 } from './cache/keys.ts';
+import {
+  holdsStill,
+  type LastCompile,
+  lastCompileOf,
+  type OrderedGraph,
+  orderAgain,
+  rememberCompile,
+} from './cache/last-compile.ts';
 import type { CachedModel } from './cache/stored-model.ts';
 import { checkAppend } from './check-header.ts';
 import {
@@ -25,7 +33,6 @@ import {
 import { type CompileSession, createCompileSession, hashOf } from './compile-session.ts';
 import { hashDeclaration, hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
-import { orderGraph } from './graph.ts';
 import { lintAsOf } from './lint.ts';
 import type { ModelFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
@@ -51,14 +58,15 @@ export interface CompileOptions {
 export async function compileProject(options: CompileOptions): Promise<CompiledProject> {
   const { cache } = options;
   if (cache !== undefined && !hasDuplicates(options.files)) {
-    const { project, content } = await compileFiles(options, cache);
+    const { project, content, found } = await compileFiles(options, cache, lastCompileOf(cache));
     if (project !== undefined) {
       await cache.save(content);
+      rememberCompile(cache, { ...found, models: cache.models });
       return project;
     }
   }
   // What is wrong is said by a compile that trusts nothing: the words are the same with a cache and without one, and nothing of it is kept.
-  const { project, content, diagnostics } = await compileFiles(options, NOTHING_KNOWN);
+  const { project, content, diagnostics } = await compileFiles(options, NOTHING_KNOWN, undefined);
   diagnostics.throwIfAny();
   if (project === undefined) throw new TypeError('a project without problems was not compiled');
   await cache?.save(content);
@@ -77,14 +85,18 @@ interface Outcome {
   readonly project: CompiledProject | undefined;
   readonly content: CacheContent;
   readonly diagnostics: Diagnostics;
+  readonly found: Omit<LastCompile, 'models'>;
 }
 
-async function compileFiles(options: CompileOptions, known: Known): Promise<Outcome> {
+async function compileFiles(options: CompileOptions, known: Known, before: LastCompile | undefined): Promise<Outcome> {
   const { files, bronzeTables, needsRule: wants = () => true } = options;
   const seedFiles = files.seeds ?? [];
-  const texts = new Map([...files.models, ...files.macros, ...files.tests].map((file) => [file.file, file]));
-  const textsOfSeeds = new Map(seedTexts(seedFiles));
-  const diagnostics = createDiagnostics((file) => texts.get(file)?.text ?? textsOfSeeds.get(file));
+  const diagnostics = createDiagnostics((path) => {
+    const found = [files.models, files.macros, files.tests].flatMap(
+      (list) => list.find(({ file }) => file === path) ?? [],
+    );
+    return found[0]?.text ?? new Map(seedTexts(seedFiles)).get(path);
+  });
   const bronze = nameBronze(bronzeTables);
   // A model that does not parse is still a table of that name: those who read it are not wrong.
   const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
@@ -112,10 +124,10 @@ async function compileFiles(options: CompileOptions, known: Known): Promise<Outc
       valid: new Map(),
     };
     const seeds = await bringSeeds(files, known, named, context);
-    const order = await bringModels(files, known, tables, context);
+    const ordered = await bringModels(files, known, { tables, before }, context);
     // The order is the graph's, whoever came from where.
     const settled = await settleTests(
-      [...seeds, ...order].flatMap((name) => compiled.get(name) ?? []),
+      [...seeds, ...ordered.graph.order].flatMap((name) => compiled.get(name) ?? []),
       context,
     );
     const { faces } = context.keyContext;
@@ -123,7 +135,8 @@ async function compileFiles(options: CompileOptions, known: Known): Promise<Outc
     const content: CacheContent = { models: settled.map((model) => toEntry(model, context)), tests, macros };
     // A circle that runs through models of the cache has nobody to report it here.
     const isWhole = settled.length === files.models.length + seedFiles.length && tests.length === files.tests.length;
-    if (diagnostics.list.length > 0 || !isWhole) return { project: undefined, content, diagnostics };
+    const found = { faces, macroFiles, ordered };
+    if (diagnostics.list.length > 0 || !isWhole) return { project: undefined, content, diagnostics, found };
     const sqlTests = tests.map(({ test }) => test);
     const declarations = hashDeclarations(
       content.models.map((entry) => ('facts' in entry ? entry.facts.declaration : entry.declaration)),
@@ -132,7 +145,7 @@ async function compileFiles(options: CompileOptions, known: Known): Promise<Outc
     const models = settled.map(({ model }) =>
       context.valid.has(model.name) && lacksUse(model, wants) ? withoutRule(model) : model,
     );
-    return { project: { models, macros: macros.macros, sqlTests, declarations }, content, diagnostics };
+    return { project: { models, macros: macros.macros, sqlTests, declarations }, content, diagnostics, found };
   } finally {
     await session.close();
   }
@@ -198,13 +211,13 @@ async function bringSeeds(
   return models.map(({ name }) => name);
 }
 
-/** Compiles the models level by level, those of the cache that still hold left as they are; their names in build order. */
+/** Compiles the models level by level, those of the cache that still hold left as they are; the graph they make. */
 async function bringModels(
   { models }: ProjectFiles,
   known: Known,
-  tables: ReadonlySet<string>,
+  { tables, before }: { readonly tables: ReadonlySet<string>; readonly before: LastCompile | undefined },
   context: Context,
-): Promise<readonly string[]> {
+): Promise<OrderedGraph> {
   const { session, wants, diagnostics, keyContext, files } = context;
   const { byName, columns } = session;
   const kept = new Map<string, CachedModel>();
@@ -218,10 +231,12 @@ async function bringModels(
   }
   await session.parse(fresh);
   reportDuplicates(session.parsed, diagnostics);
-  const graph = orderGraph([
-    ...[...byName.values()].map(({ model, dependencies }) => ({ name: model.name, dependencies })),
-    ...[...kept.values()].map(({ name, dependencies }) => ({ name, dependencies })),
-  ]);
+  const nodes = [...files.keys()].flatMap((name) => {
+    const dependencies = (kept.get(name) ?? byName.get(name))?.dependencies;
+    return dependencies === undefined ? [] : [{ name, dependencies }];
+  });
+  const ordered = orderAgain(nodes, before?.ordered);
+  const { graph } = ordered;
   for (const cycle of graph.cycles) reportCycle(cycle, byName, diagnostics);
   for (const level of graph.levels) {
     const stale: ModelFile[] = [];
@@ -230,13 +245,14 @@ async function bringModels(
       if (entry === undefined) continue;
       const isReachable = entry.dependencies.every((table) => columns.has(table));
       const hasRule = entry.hasRule || !wants(name, entry.model.fingerprint);
-      if (isReachable && hasRule && entry.key === keyOf(entry, keyContext)) keep(entry, context);
+      const holds = () => holdsStill(entry, keyContext, before) || entry.key === keyOf(entry, keyContext);
+      if (isReachable && hasRule && holds()) keep(entry, context);
       else stale.push(files.get(name) ?? missing(name));
     }
     await session.parse(stale);
     await compileLevel(level, context);
   }
-  return graph.order;
+  return ordered;
 }
 
 async function compileLevel(level: readonly string[], context: Context): Promise<void> {

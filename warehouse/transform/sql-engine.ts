@@ -66,11 +66,7 @@ export async function openSqlEngine(): Promise<SqlEngine> {
   // What binds here must never read anything outside.
   // Nothing that is bound here is run for its rows.
   await db.run(`set errors_as_json = true; ${attach} set enable_external_access = false; pragma disable_optimizer`);
-  const rows = await db.rows<{ name: string; kind: string; stability: string | null }>(
-    'select distinct function_name as name, function_type as kind, stability from duckdb_functions()',
-  );
-  const named = (keep: (row: { kind: string; stability: string | null }) => boolean) =>
-    new Set(rows.filter(keep).map((row) => row.name.toLowerCase()));
+  const { aggregates, volatile, functions } = (functionNames ??= await listFunctions(db));
   return {
     parse: (sql) => parseSql(db, sql),
     parseAll: (sqls) => parseAll(db, sqls),
@@ -86,10 +82,30 @@ export async function openSqlEngine(): Promise<SqlEngine> {
         return toProblem(error, sql, prefix);
       }
     },
+    aggregates,
+    volatile,
+    functions: new Set(functions),
+    close: () => db.close(),
+  };
+}
+
+interface FunctionNames extends Pick<SqlEngine, 'aggregates' | 'volatile'> {
+  readonly functions: ReadonlySet<string>;
+}
+
+/** A process has one DuckDB, whose own functions stay the same; listing them takes longer than opening a database. */
+let functionNames: FunctionNames | undefined;
+
+async function listFunctions(db: DuckDb): Promise<FunctionNames> {
+  const rows = await db.rows<{ name: string; kind: string; stability: string | null }>(
+    'select distinct function_name as name, function_type as kind, stability from duckdb_functions()',
+  );
+  const named = (keep: (row: { kind: string; stability: string | null }) => boolean) =>
+    new Set(rows.filter(keep).map((row) => row.name.toLowerCase()));
+  return {
     aggregates: named((row) => row.kind === 'aggregate'),
     volatile: named((row) => row.kind !== 'table' && row.stability !== null && row.stability !== 'CONSISTENT'),
     functions: named((row) => row.kind !== 'table'),
-    close: () => db.close(),
   };
 }
 

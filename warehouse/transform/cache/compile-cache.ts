@@ -158,7 +158,9 @@ function filesOf(
   models: ReadonlyMap<string, CachedModel>,
   tests: ReadonlyMap<string, CachedTest>,
 ): ReadonlyMap<string, KnownFile> {
-  return new Map<string, KnownFile>([...models, ...tests]);
+  const files = new Map<string, KnownFile>(models);
+  for (const [file, test] of tests) files.set(file, test);
+  return files;
 }
 
 const OTHER = 'other.jsonl';

@@ -48,8 +48,14 @@ export function faceOf(model: CompiledModel, key: string): string {
 }
 
 export function hashColumns(columns: readonly BoundColumn[] | undefined): string {
-  return columns === undefined ? '' : digest(JSON.stringify(columns));
+  if (columns === undefined) return '';
+  const known = columnHashes.get(columns) ?? digest(JSON.stringify(columns));
+  columnHashes.set(columns, known);
+  return known;
 }
+
+/** A table is looked at by the tests of many. */
+const columnHashes = new WeakMap<readonly BoundColumn[], string>();
 
 /** Hash of each macro with all it reaches, parameters and bodies. */
 export function macroKeys({ macros, reached }: LoadedMacros): Record<string, string> {
