@@ -7,8 +7,6 @@ import {
   type DuckDBResultReader,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
-  type DuckDBType,
-  DuckDBTypeId,
   type DuckDBValue,
 } from '@duckdb/node-api';
 import { mapSystemError, messageOf, SluiceError } from './errors.ts';
@@ -50,6 +48,8 @@ export interface DuckDb {
   run(sql: string, params?: readonly SqlValue[]): Promise<void>;
   /** All rows of a query as objects: for results known to be small. */
   rows<T = Record<string, RowValue>>(sql: string, params?: readonly SqlValue[]): Promise<T[]>;
+  /** Rows by a connection of its own, which does not wait for what the first one runs; it closes with the database. */
+  connectReader(): Promise<Pick<DuckDb, 'rows'>>;
   /** Bars every file and the network but the directories given, then locks the configuration, for good. */
   lock(options: { readonly allowedDirectories: readonly string[] }): Promise<void>;
   /** Waits for nothing; afterwards the file may be opened by others. */
@@ -60,21 +60,34 @@ export interface DuckDb {
 export async function openDuckDb(options: DuckDbOptions = {}): Promise<DuckDb> {
   const instance = await createInstance(options.path ?? ':memory:', configOf(options));
   const connection = await instance.connect();
-  const read = async (sql: string, params?: readonly SqlValue[]): Promise<DuckDBResultReader> => {
-    try {
-      return await connection.runAndReadAll(sql, params === undefined ? undefined : [...params]);
-    } catch (error) {
-      throw mapSystemError(error, 'DuckDB');
-    }
-  };
+  const readers: DuckDBConnection[] = [];
+  const readBy =
+    (by: DuckDBConnection) =>
+    async (sql: string, params?: readonly SqlValue[]): Promise<DuckDBResultReader> => {
+      try {
+        return await by.runAndReadAll(sql, params === undefined ? undefined : [...params]);
+      } catch (error) {
+        throw mapSystemError(error, 'DuckDB');
+      }
+    };
+  const rowsBy =
+    (by: DuckDBConnection) =>
+    async <T>(sql: string, params?: readonly SqlValue[]): Promise<T[]> => {
+      const reader = await readBy(by)(sql, params);
+      return reader.convertRowObjects<RowValue>(toRowValue) as T[];
+    };
+  const read = readBy(connection);
   // Values leave as UTC whatever the machine's zone is: casts between TIMESTAMPTZ and text or date depend on it.
   await read("set TimeZone = 'UTC'");
   return {
     connection,
     run: async (sql, params) => void (await read(sql, params)),
-    rows: async <T>(sql: string, params?: readonly SqlValue[]) => {
-      const reader = await read(sql, params);
-      return reader.convertRowObjects<RowValue>(toRowValue) as T[];
+    rows: rowsBy(connection),
+    connectReader: async () => {
+      const reader = await instance.connect();
+      readers.push(reader);
+      await readBy(reader)("set TimeZone = 'UTC'");
+      return { rows: rowsBy(reader) };
     },
     lock: async ({ allowedDirectories }) => {
       const list = allowedDirectories.map((dir) => quoteLiteral(dir.endsWith('/') ? dir : `${dir}/`)).join(', ');
@@ -83,6 +96,7 @@ export async function openDuckDb(options: DuckDbOptions = {}): Promise<DuckDb> {
       await read('set lock_configuration = true');
     },
     close: () => {
+      for (const reader of readers) reader.closeSync();
       connection.closeSync();
       instance.closeSync();
     },
@@ -118,29 +132,6 @@ async function createInstance(path: string, config: Record<string, string>): Pro
       await sleep(50);
     }
   }
-}
-
-const PLAIN_TYPES: ReadonlySet<DuckDBTypeId> = new Set([
-  DuckDBTypeId.BOOLEAN,
-  DuckDBTypeId.TINYINT,
-  DuckDBTypeId.SMALLINT,
-  DuckDBTypeId.INTEGER,
-  DuckDBTypeId.BIGINT,
-  DuckDBTypeId.HUGEINT,
-  DuckDBTypeId.FLOAT,
-  DuckDBTypeId.DOUBLE,
-  DuckDBTypeId.VARCHAR,
-  DuckDBTypeId.DATE,
-  DuckDBTypeId.TIMESTAMP,
-  DuckDBTypeId.UUID,
-  DuckDBTypeId.DECIMAL,
-  DuckDBTypeId.TIMESTAMP_TZ,
-]);
-
-/** The name that DuckDB gives a type; undefined for those that are made of others, or that have a name of their own. */
-export function plainTypeName(type: DuckDBType): string | undefined {
-  if (!PLAIN_TYPES.has(type.typeId) || type.alias !== undefined) return undefined;
-  return type.typeId === DuckDBTypeId.TIMESTAMP_TZ ? 'TIMESTAMP WITH TIME ZONE' : type.toString();
 }
 
 /** What JavaScript holds exactly stays a value, everything else becomes the text DuckDB prints. */

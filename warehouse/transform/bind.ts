@@ -54,7 +54,8 @@ export function createTableMaker(
 ): (names: Iterable<string>) => Promise<void> {
   const made = new Set<string>();
   const schemas = new Set<string>();
-  return async (names) => {
+  let last: Promise<void> = Promise.resolve();
+  const make = async (names: Iterable<string>): Promise<void> => {
     const statements: string[] = [];
     for (const name of names) {
       const list = columns.get(name);
@@ -70,6 +71,12 @@ export function createTableMaker(
     }
     for (let from = 0; from < statements.length; from += STATEMENTS_PER_CALL)
       await engine.run(statements.slice(from, from + STATEMENTS_PER_CALL).join(';\n'));
+  };
+  // A table that another call creates is there when this one returns.
+  return (names) => {
+    const made = last.then(() => make(names));
+    last = made.catch(() => undefined);
+    return made;
   };
 }
 

@@ -1,5 +1,6 @@
 import type { AstNode } from './ast.ts';
 import { reportProblem } from './bind.ts';
+import { canonicalQuery } from './canonical-query.ts';
 import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
 import { checkSnapshot } from './check-snapshot.ts';
 import { checkWinner } from './check-winner.ts';
@@ -11,13 +12,13 @@ import { BUILT_IN } from './macros.ts';
 import type { CompiledModel, Model, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
 import { shapeModel } from './plan/model-shape.ts';
-import type { ShapeContext } from './plan/query-shape.ts';
+import { shapeQuery } from './plan/query-shape.ts';
 import { readModel } from './read-model.ts';
 import { readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
 import { withSnapshotColumns } from './snapshot-rule.ts';
-import type { BoundColumn, DescribedSql, SqlEngine } from './sql-engine.ts';
+import type { BoundColumn, DescribedSql, SqlEngine, SqlProblem } from './sql-engine.ts';
 import { reachesBeyondRow } from './test-reach.ts';
 import { reportUnknownTables } from './unknown-tables.ts';
 
@@ -32,15 +33,14 @@ export interface Candidate {
   readonly isNamed: boolean;
 }
 
-/** Reads and parses model files; what is wrong with one is reported and leaves it out. */
-export async function parseModels(
+/** Reads and parses model files, one after the other; what is wrong with one is reported and leaves it out. */
+export async function* parseModels(
   engine: SqlEngine,
   files: readonly ModelFile[],
-  { tables, shapes }: { readonly tables: ReadonlySet<string>; readonly shapes: ShapeContext },
+  tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
-): Promise<Candidate[]> {
+): AsyncGenerator<Candidate> {
   const read = files.flatMap((file) => readModel(file, diagnostics) ?? []);
-  const candidates: Candidate[] = [];
   let next = 0;
   for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
     const one = read[next++];
@@ -50,18 +50,17 @@ export async function parseModels(
       continue;
     }
     const references = readReferences(parsed.node);
-    const entry = createParsedModel(one, parsed, references, shapes);
+    const entry = createParsedModel(one, parsed, references);
     reportUnknownTables({ model: one.model, references }, tables, diagnostics);
     const lint = createDiagnostics(() => undefined);
     lintQuery({ model: one.model, query: parsed.node, references }, engine, lint);
-    candidates.push({
+    yield {
       entry,
       findings: lint.list,
       readsElsewhere: readsElsewhere(references),
       isNamed: references.tables.every(({ name }) => name !== undefined),
-    });
+    };
   }
-  return candidates;
 }
 
 export interface BoundModel {
@@ -69,17 +68,20 @@ export interface BoundModel {
   readonly boundColumns: readonly BoundColumn[];
 }
 
-/** Binds models that do not read one another, against tables that are there already; those that are sound come one by one. */
+/** What DuckDB says of a model's SELECT. */
+export interface Described {
+  readonly entry: ParsedModel;
+  readonly answer: DescribedSql;
+}
+
+/** Checks what DuckDB says of models; those that are sound come one by one. */
 export async function* bindModels(
   engine: SqlEngine,
-  entries: readonly ParsedModel[],
+  described: AsyncIterable<Described>,
   compiled: ReadonlyMap<string, CompiledModel>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<BoundModel> {
-  let next = 0;
-  for await (const answer of engine.describeAll(entries.map(({ model }) => model.sql))) {
-    const entry = entries[next++];
-    if (entry === undefined) throw new RangeError('more answers than models');
+  for await (const { entry, answer } of described) {
     if (answer.kind === 'problem') {
       reportProblem(answer, entry.model, engine, diagnostics);
       continue;
@@ -91,6 +93,9 @@ export async function* bindModels(
     if (!hasRepeats(boundColumns)) yield { entry, boundColumns };
   }
 }
+
+/** So many are described by one query. */
+export const TOGETHER = 32;
 
 export interface CheckedModel {
   /** With its tests marked. */
@@ -129,9 +134,21 @@ export async function checkAllTests(
   }
   await makeTables([...named.values()].flat());
   const answers = new Map<string, DescribedSql>();
-  let answered = 0;
-  for await (const answer of engine.describeAll(sound)) answers.set(sound[answered++] ?? '', answer);
-  const asked: SqlEngine = { ...engine, describe: async (sql) => answers.get(sql) ?? engine.describe(sql) };
+  for (let from = 0; from < sound.length; from += TOGETHER) {
+    const asked = sound.slice(from, from + TOGETHER);
+    const described = await engine.describeAll(asked);
+    for (const [i, answer] of described.entries()) answers.set(asked[i] ?? '', answer);
+  }
+  const attempts = new Map<string, SqlProblem | undefined>();
+  const asked: SqlEngine = {
+    ...engine,
+    describe: async (sql) => answers.get(sql) ?? engine.describe(sql),
+    // Limits of the same type are written again and again.
+    attempt: async (sql, prefix) => {
+      if (!attempts.has(sql)) attempts.set(sql, await engine.attempt(sql, prefix));
+      return attempts.get(sql);
+    },
+  };
   for (const model of models) await checkTests(asked, { model }, model.boundColumns, columns, diagnostics);
   return models.map((model) => ({
     model: {
@@ -178,6 +195,7 @@ export async function compileModel(
     const upstream = compiled.get(name);
     return upstream?.materialized === 'view' ? upstream : undefined;
   };
+  const canonical = canonicalQuery(entry.query);
   const usesAsOf = called.has('as_of');
   const calledMacros = new Map(
     [...called].flatMap((name): [string, AstNode][] => {
@@ -186,7 +204,7 @@ export async function compileModel(
     }),
   );
   const { shape, uses } = shapeModel({
-    query: entry.shape,
+    query: shapeQuery(canonical, context.shapes),
     macros: calledMacros,
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
@@ -197,7 +215,7 @@ export async function compileModel(
   });
   const fingerprint = fingerprintModel({
     model,
-    query: entry.print,
+    query: canonical,
     macros: calledMacros,
     parameters:
       called.size === 0

@@ -1,6 +1,6 @@
 import { createTableMaker } from './bind.ts';
 import { type CachedTest, digest } from './cache/compile-cache.ts';
-import { type Candidate, parseModels } from './compile-model.ts';
+import { type Candidate, type Described, parseModels, TOGETHER } from './compile-model.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { reach } from './graph.ts';
 import type { ModelFile, ProjectFile, ProjectFiles } from './load.ts';
@@ -9,7 +9,7 @@ import type { ParsedModel } from './parsed-model.ts';
 import { createShapeContext } from './plan/model-shape.ts';
 import type { ShapeContext } from './plan/query-shape.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
-import { type BoundColumn, openSqlEngine, type SqlEngine } from './sql-engine.ts';
+import { type BoundColumn, type DescribedSql, openSqlEngine, type SqlEngine } from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
 
 /** What one compile has found so far, and a DuckDB that is opened when something must be parsed or bound. */
@@ -34,8 +34,8 @@ export interface CompileSession {
   parse(files: readonly ModelFile[]): Promise<void>;
   /** A rule looks through views: those that were not parsed in this compile are. */
   bringViews(entries: readonly ParsedModel[], fileOf: (name: string) => ModelFile | undefined): Promise<void>;
-  /** The tables that binding an entry, with the views it reads written out, may name. */
-  tablesBelow(entry: ParsedModel): readonly string[];
+  /** What DuckDB says of models that do not read one another, in order; all they read is known. */
+  describe(entries: readonly ParsedModel[]): AsyncIterable<Described>;
   compileTests(known: ReadonlyMap<string, CachedTest>, facts: TestFacts): Promise<CachedTest[]>;
   close(): Promise<void>;
 }
@@ -73,14 +73,61 @@ export function createCompileSession(
 
   const parse = async (list: readonly ModelFile[]): Promise<void> => {
     if (list.length === 0) return;
-    const { engine, shapes } = await open();
-    for (const candidate of await parseModels(engine, list, { tables, shapes }, diagnostics)) {
+    const { engine } = await open();
+    const soon: ParsedModel[] = [];
+    for await (const candidate of parseModels(engine, list, tables, diagnostics)) {
       const { entry } = candidate;
       parsed.push(entry);
       byName.set(entry.model.name, entry);
       candidateOf.set(entry.model.name, candidate);
+      // What reads bronze alone can be bound while the next are parsed.
+      if (candidate.isNamed && !candidate.readsElsewhere && entry.dependencies.every((name) => bronze.has(name)))
+        soon.push(entry);
+      if (soon.length === TOGETHER) ask(soon.splice(0));
     }
+    ask(soon);
   };
+
+  const asked = new Map<ParsedModel, { readonly answers: Promise<readonly DescribedSql[]>; readonly at: number }>();
+  // Two questions at a time: DuckDB goes on with the next while the answer to one is on its way, and threads are left for what is parsed.
+  const asking: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+
+  const ask = (entries: readonly ParsedModel[]): void => {
+    if (entries.length === 0) return;
+    const answers = (asking.shift() ?? Promise.resolve()).then(async () => {
+      const { engine, makeTables } = await open();
+      await makeTables(entries.flatMap((entry) => tablesBelow(entry)));
+      return engine.describeAll(entries.map(({ model }) => model.sql));
+    });
+    // Whoever waits for the answers is told when there are none.
+    asking.push(answers.catch(() => undefined));
+    for (const [at, entry] of entries.entries()) asked.set(entry, { answers, at });
+  };
+
+  async function* describe(entries: readonly ParsedModel[]): AsyncGenerator<Described> {
+    const rest = entries.filter((entry) => !asked.has(entry));
+    const askNext = (): ParsedModel | undefined => {
+      const next = rest.splice(0, TOGETHER);
+      ask(next);
+      return next[0];
+    };
+    // DuckDB binds the next ones while these are looked at.
+    let [reached, ahead] = [askNext(), askNext()];
+    for (const entry of entries) {
+      if (entry === reached) [reached, ahead] = [ahead, askNext()];
+      const { answers, at } = asked.get(entry) ?? missing(entry);
+      const answer = (await answers)[at] ?? missing(entry);
+      asked.delete(entry);
+      yield { entry, answer };
+    }
+  }
+
+  const tablesBelow = (entry: ParsedModel): readonly string[] => [
+    ...entry.dependencies,
+    ...(entry.model.materialized === 'incremental'
+      ? viewsBelow(entry).flatMap((name) => compiled.get(name)?.dependencies ?? [])
+      : []),
+  ];
 
   /** The views that an entry reads, directly or through other views. */
   const viewsBelow = (entry: ParsedModel): string[] => {
@@ -109,12 +156,7 @@ export function createCompileSession(
       const absent = [...new Set(names)].filter((name) => !byName.has(name));
       await parse(absent.flatMap((name) => fileOf(name) ?? []));
     },
-    tablesBelow: (entry) => [
-      ...entry.dependencies,
-      ...(entry.model.materialized === 'incremental'
-        ? viewsBelow(entry).flatMap((name) => compiled.get(name)?.dependencies ?? [])
-        : []),
-    ],
+    describe,
     compileTests: async (known, { faces, macroFiles }) => {
       const keyOfTest = ({ dependencies }: SqlTest) =>
         digest(JSON.stringify([dependencies.map((name) => [name, faces.get(name) ?? '']), macroFiles]));
@@ -138,9 +180,14 @@ export function createCompileSession(
     },
     close: async () => {
       const open = await opened?.catch(() => undefined);
+      await Promise.all(asking);
       open?.engine.close();
     },
   };
+}
+
+function missing({ model }: ParsedModel): never {
+  throw new RangeError(`${model.name} was not described`);
 }
 
 /** Of a file's text; known without reading it where its stamp is. */

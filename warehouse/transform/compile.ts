@@ -179,7 +179,7 @@ function add(model: CompiledModel, facts: Omit<KeyFacts, 'hasSqlInHeader' | 'isS
   const key = facts.key ?? keyOf(whole, keyContext);
   session.columns.set(model.name, model.boundColumns);
   session.compiled.set(model.name, model);
-  keyContext.faces.set(model.name, faceOf(model, key));
+  keyContext.faces.set(model.name, faceOf(model, { hash: facts.hash, key }));
   context.facts.set(model.name, { ...whole, key });
 }
 
@@ -265,7 +265,7 @@ async function compileLevel(level: readonly string[], context: Context): Promise
     return candidate.entry.dependencies.every((table) => columns.has(table)) ? [candidate] : [];
   });
   if (reached.length === 0) return;
-  const { engine, macros, makeTables } = await session.open();
+  const { engine, macros, shapes } = await session.open();
   const entries = reached.flatMap(({ entry, findings, readsElsewhere }) => {
     for (const finding of findings) diagnostics.add(finding);
     lintAsOf(entry, { macros, models: compiled, diagnostics });
@@ -273,13 +273,14 @@ async function compileLevel(level: readonly string[], context: Context): Promise
     return readsElsewhere ? [] : [entry];
   });
   await session.bringViews(entries, (name) => files.get(name));
-  await makeTables(entries.flatMap((entry) => session.tablesBelow(entry)));
-  for await (const { entry, boundColumns } of bindModels(engine, entries, compiled, diagnostics)) {
+  const described = session.describe(entries);
+  for await (const { entry, boundColumns } of bindModels(engine, described, compiled, diagnostics)) {
     columns.set(entry.model.name, boundColumns);
     const model = await compileModel(entry, boundColumns, wants, {
       engine,
       columns,
       macros,
+      shapes,
       compiled,
       byName,
       neverNull,

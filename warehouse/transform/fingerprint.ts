@@ -1,22 +1,15 @@
-import { createHash, type Hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AstNode } from './ast.ts';
 import { canonicalQuery } from './canonical-query.ts';
 import type { Model } from './model.ts';
 import type { UpstreamUse } from './plan/model-shape.ts';
 import type { BoundColumn } from './sql-engine.ts';
 
-/** The part of a fingerprint that its query decides; its tree is not needed afterwards. */
-export type QueryPrint = Hash;
-
-/** Takes a canonical query. */
-export function printQuery(query: AstNode): QueryPrint {
-  return createHash('sha256').update(`{"format":2,"query":${JSON.stringify(query)},`);
-}
-
 /** Hash of everything that decides a model's content besides its inputs' rows; blind to comments, layout and the header's prose. */
 export function fingerprintModel(facts: {
   readonly model: Model;
-  readonly query: QueryPrint;
+  /** The canonical query. */
+  readonly query: AstNode;
   /** Macros it calls, however deep: name → body. */
   readonly macros: ReadonlyMap<string, AstNode>;
   /** The project's own macros among them, each with its parameters: their order says which argument is which. */
@@ -27,6 +20,8 @@ export function fingerprintModel(facts: {
 }): string {
   const { model, macros } = facts;
   const before = JSON.stringify({
+    format: 2,
+    query: facts.query,
     ...headerFacts(model),
     columns: facts.columns.map(({ name, type }) => [name, type]),
   });
@@ -40,8 +35,8 @@ export function fingerprintModel(facts: {
     upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
   // One object of JSON, written piece by piece: each macro's body is as long as a query.
-  const rest = `${before.slice(1, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`;
-  return facts.query.copy().update(rest).digest('hex').slice(0, 32);
+  const text = `${before.slice(0, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`;
+  return hash('sha256', text).slice(0, 32);
 }
 
 function bodyText(body: AstNode): string {

@@ -1,4 +1,4 @@
-import { type DuckDb, listValue, openDuckDb, plainTypeName } from '../core/duckdb.ts';
+import { type DuckDb, listValue, openDuckDb } from '../core/duckdb.ts';
 import { messageOf } from '../core/errors.ts';
 import { quoteIdentifier } from '../core/quote.ts';
 import { type AstNode, markNumbers, nodeOf, nodesOf, printAst, textOf } from './ast.ts';
@@ -42,8 +42,8 @@ export interface SqlEngine {
   print(node: AstNode): Promise<string>;
   /** Names and types of a query's columns, bound against what was created with run(). */
   describe(sql: string): Promise<DescribedSql>;
-  /** As describe, for many queries, each known to parse; the answers come in order, and DuckDB binds the next while one is looked at. */
-  describeAll(sqls: readonly string[]): AsyncIterable<DescribedSql>;
+  /** As describe, for many queries; each must be known to parse. */
+  describeAll(sqls: readonly string[]): Promise<readonly DescribedSql[]>;
   /** Runs one or more statements. */
   run(sql: string): Promise<void>;
   /** As run, but a refusal is returned; `prefix` characters of the text are not the user's. */
@@ -66,10 +66,12 @@ export async function openSqlEngine(): Promise<SqlEngine> {
   // What binds here must never read anything outside.
   // Nothing that is bound here is run for its rows.
   await db.run(`set errors_as_json = true; ${attach} set enable_external_access = false; pragma disable_optimizer`);
+  // Texts are parsed while others are bound.
+  const parser = await db.connectReader();
   const { aggregates, volatile, functions } = (functionNames ??= await listFunctions(db));
   return {
-    parse: (sql) => parseSql(db, sql),
-    parseAll: (sqls) => parseAll(db, sqls),
+    parse: (sql) => parseSql(parser, sql),
+    parseAll: (sqls) => parseAll(parser, sqls),
     print: (node) => printSql(db, node),
     describe: (sql) => describe(db, sql),
     describeAll: (sqls) => describeAll(db, sqls),
@@ -110,14 +112,14 @@ async function listFunctions(db: DuckDb): Promise<FunctionNames> {
 }
 
 /** The one SELECT in a text, as any DuckDB reads it. */
-export async function parseSql(db: DuckDb, sql: string): Promise<ParsedSql> {
+export async function parseSql(db: Pick<DuckDb, 'rows'>, sql: string): Promise<ParsedSql> {
   return readParsed(sql, (await parseBatch(db, [sql]))[0] ?? '{}');
 }
 
 /** A call costs about as much as parsing a few texts. */
 const PARSE_BATCH = 64;
 
-async function* parseAll(db: DuckDb, sqls: readonly string[]): AsyncGenerator<ParsedSql> {
+async function* parseAll(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): AsyncGenerator<ParsedSql> {
   const batchAt = async (from: number) =>
     from < sqls.length ? parseBatch(db, sqls.slice(from, from + PARSE_BATCH)) : [];
   let next = batchAt(0);
@@ -134,7 +136,7 @@ async function* parseAll(db: DuckDb, sqls: readonly string[]): AsyncGenerator<Pa
 }
 
 /** DuckDB's answers, in order. */
-async function parseBatch(db: DuckDb, sqls: readonly string[]): Promise<string[]> {
+async function parseBatch(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): Promise<string[]> {
   const rows = await db.rows<{ ast: string }>('select json_serialize_sql(unnest($1::varchar[])) as ast', [
     listValue([...sqls]),
   ]);
@@ -225,37 +227,28 @@ interface DescribedColumn {
   readonly column_type: string;
 }
 
-/** Columns as DESCRIBE tells them, from preparing the query, which takes a third of the time; undefined where DESCRIBE must be asked. */
-async function describeByPreparing(db: DuckDb, sql: string): Promise<readonly BoundColumn[] | undefined> {
-  const prepared = await db.connection.prepare(sql).catch(() => undefined);
-  if (prepared === undefined) return undefined;
+/**
+ * Many queries described by one, whose answers come as one text: a call for each would cost as much again on this side. There is one thread, so that
+ * columns come in their order.
+ */
+async function describeAll(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
+  if (sqls.length === 0) return [];
+  const each = sqls.map(
+    (sql, i) => `select ${i} as i, column_name as name, column_type as type from (${DESCRIBE}${sql}\n)`,
+  );
   try {
-    const columns: BoundColumn[] = [];
-    for (let i = 0; i < prepared.columnCount; i++) {
-      const type = plainTypeName(prepared.columnType(i));
-      if (type === undefined) return undefined;
-      columns.push({ name: prepared.columnName(i), type });
-    }
-    return columns;
-  } finally {
-    prepared.destroySync();
-  }
-}
-
-/** So many are bound ahead of the one that is looked at. */
-const DESCRIBED_AHEAD = 16;
-
-async function* describeAll(db: DuckDb, sqls: readonly string[]): AsyncGenerator<DescribedSql> {
-  const asked: Promise<readonly BoundColumn[] | undefined>[] = [];
-  try {
-    for (const [i, sql] of sqls.entries()) {
-      const ahead = sqls.slice(i + asked.length, i + DESCRIBED_AHEAD);
-      asked.push(...ahead.map((next) => describeByPreparing(db, next)));
-      const columns = await asked.shift();
-      yield columns === undefined ? await describe(db, sql) : { kind: 'columns', columns };
-    }
-  } finally {
-    await Promise.allSettled(asked);
+    const [row] = await db.rows<{ answers: string }>(
+      `select json_group_array(json_array(i, name, type)) as answers from (${each.join('\nunion all\n')})`,
+    );
+    const columns = sqls.map((): BoundColumn[] => []);
+    for (const [i, name, type] of JSON.parse(row?.answers ?? '[]') as [number, string, string][])
+      columns[i]?.push({ name, type });
+    return columns.map((list) => ({ kind: 'columns', columns: list }));
+  } catch {
+    // One that is refused says nothing of the others: each is asked by itself.
+    const described: DescribedSql[] = [];
+    for (const sql of sqls) described.push(await describe(db, sql));
+    return described;
   }
 }
 

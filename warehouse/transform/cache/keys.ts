@@ -23,8 +23,9 @@ export function facesOfBronze(tables: readonly BronzeTableFacts[]): Map<string, 
  * What a model shows to those that read it: all that its compile found out but what is of no concern to them; a view all of itself and, by its key,
  * all that it took from elsewhere, since its SQL and its shape become part of theirs.
  */
-export function faceOf(model: CompiledModel, key: string): string {
-  if (model.materialized === 'view') return digest(JSON.stringify([model, key]));
+export function faceOf(model: CompiledModel, { hash, key }: { readonly hash: string; readonly key: string }): string {
+  // Its file and its key decide everything that a view's compile finds out.
+  if (model.materialized === 'view') return digest(JSON.stringify([model.file, hash, key]));
   // What a later field means to readers is not known here: it counts until it is named.
   const {
     file: _file,

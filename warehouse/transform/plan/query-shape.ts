@@ -158,8 +158,22 @@ function findNames(value: AstValue): NamesFound {
 }
 
 export function hashOf(value: unknown): string {
-  return hash('sha256', JSON.stringify(value)).slice(0, 16);
+  const text = JSON.stringify(value);
+  if (text.length > SHORT) return shorten(text);
+  const known = hashes.get(text) ?? shorten(text);
+  if (hashes.size >= KEPT_HASHES) hashes.clear();
+  hashes.set(text, known);
+  return known;
 }
+
+function shorten(text: string): string {
+  return hash('sha256', text).slice(0, 16);
+}
+
+/** A plain column of a select list is the same piece of text in model after model. */
+const hashes = new Map<string, string>();
+const SHORT = 200;
+const KEPT_HASHES = 5000;
 
 function nameOf(item: AstNode): string | undefined {
   const alias = textOf(item['alias']).toLowerCase();
