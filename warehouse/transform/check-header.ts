@@ -117,9 +117,7 @@ async function checkTypes(
     const actual = bound.find((column) => column.name.toLowerCase() === name.toLowerCase())?.type;
     if (type === undefined || actual === undefined || type === actual) continue;
     const at = headerAt('columns', name, 'type');
-    const declared = await engine.describe(`select null::${type} as declared`);
-    const canonical =
-      declared.kind === 'columns' && declared.columns.length === 1 ? declared.columns[0]?.type : undefined;
+    const canonical = await canonicalType(engine, type);
     if (canonical === actual) continue;
     diagnostics.add({
       code: 'MODEL_HEADER_INVALID',
@@ -135,6 +133,21 @@ async function checkTypes(
     });
   }
 }
+
+/** A type as DuckDB names it; undefined when it is none. */
+async function canonicalType(engine: SqlEngine, type: string): Promise<string | undefined> {
+  const known = typeNames.get(engine) ?? new Map<string, string | undefined>();
+  typeNames.set(engine, known);
+  if (!known.has(type)) {
+    const declared = await engine.describe(`select null::${type} as declared`);
+    const isOne = declared.kind === 'columns' && declared.columns.length === 1;
+    known.set(type, isOne ? declared.columns[0]?.type : undefined);
+  }
+  return known.get(type);
+}
+
+/** The same words (int, text, timestamptz) are declared in header after header. */
+const typeNames = new WeakMap<SqlEngine, Map<string, string | undefined>>();
 
 /** Checks what tests name once every model is bound: columns, tables they relate to, expressions. */
 export async function checkTests(
