@@ -1,21 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DuckDBConnection, DuckDBResultReader, DuckDBType, DuckDBValue } from '@duckdb/node-api';
 import {
-  type DuckDBConnection,
   DuckDBDateValue,
   DuckDBInstance,
-  type DuckDBResultReader,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
-  type DuckDBType,
   DuckDBTypeId,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+} from './duckdb-bindings.ts';
 import { mapSystemError, messageOf, SluiceError } from './errors.ts';
 import { quoteLiteral } from './quote.ts';
 
 /** A list as a bound value; DuckDB's version. */
-export { listValue, version } from '@duckdb/node-api';
+export { listValue, version } from './duckdb-bindings.ts';
 
 /** The only place that opens DuckDB inside this process. Extensions are never downloaded; what the engine needs is built in. */
 
