@@ -4,12 +4,13 @@ import { writeQuarantine } from '../core/bronze-quarantine.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { checkKey, createSetAside, differencesSql, isSameBag, tellDifferences, writeChanges } from './changes.ts';
+import { latestInstant } from './column-range.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
 import { selectSql } from './read-plan.ts';
 import { createIncoming, type ReadRows, readRows } from './read-rows.ts';
-import { createRowNumbers, describeRowFile } from './row-files.ts';
+import { createRowNumbers, describeRowFile, type RowFile } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import { planParts } from './table-parts.ts';
@@ -70,11 +71,18 @@ async function readAll(job: TableJob): Promise<ReadResult> {
   const { db, table, session } = job;
   const parts = job.plan.how === 'whole' ? await planParts(session, table, job.partBytes) : [];
   const read = parts.length > 1 ? await readFirstLoad(job, parts) : await readAtOnce(job);
-  const { rows, files, quarantined, resumed } = read;
+  const { rows, files, quarantined, written, resumed } = read;
   if (files.length === 0) return { rows, files, newestCursor: null, replaced: false, quarantined, resumed };
   const relation = `read_parquet([${files.map((file) => quoteLiteral(file.localPath)).join(', ')}])`;
   if (!table.keyProven) await checkKey(db, nameOf(table), table.contract.key, relation);
-  return { rows, files, newestCursor: await newestCursorIn(job, relation), replaced: false, quarantined, resumed };
+  return {
+    rows,
+    files,
+    newestCursor: await newestCursorIn(job, relation, written),
+    replaced: false,
+    quarantined,
+    resumed,
+  };
 }
 
 async function readAtOnce(job: TableJob): ReturnType<typeof readFirstLoad> {
@@ -94,7 +102,7 @@ async function readAtOnce(job: TableJob): ReturnType<typeof readFirstLoad> {
   });
   const described: DraftFile[] = [];
   for (const file of files) described.push(await describeRowFile(job.db, file, table.contract));
-  return { rows, files: described, quarantined, resumed: null };
+  return { rows, files: described, quarantined, written: files, resumed: null };
 }
 
 /** Every later read: only what differs from the last state is written. */
@@ -110,7 +118,11 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
     read.parts.flatMap((part) => part.files),
   );
   const quarantined = read.parts.flatMap((part) => part.quarantined);
-  const newestCursor = await newestCursorIn(job, 'incoming');
+  const newestCursor = await newestCursorIn(
+    job,
+    'incoming',
+    read.parts.flatMap((part) => part.files),
+  );
   const path = join(job.dir, `${table.oid}.parquet`);
   const common = { rows, newestCursor, quarantined, resumed: null };
   if (contract.key.length === 0) {
@@ -194,9 +206,18 @@ function isSetAsideAnew({ plan, setAside, known }: TableJob, now: DraftQuarantin
   return !isKnown || (plan.how === 'whole' && setAside.length > 1);
 }
 
-async function newestCursorIn(job: TableJob, relation: string): Promise<string | null> {
+/** The newest cursor up to the guard's clock, of rows that are all in `files` as they were written; null: their ranges are not known. */
+async function newestCursorIn(
+  job: TableJob,
+  relation: string,
+  files: readonly RowFile[] | null,
+): Promise<string | null> {
   if (job.plan.proof === null) return null;
-  const cursor = quoteIdentifier(job.table.definition.cursor?.column ?? '');
+  const column = job.table.definition.cursor?.column ?? '';
+  const latest = files === null ? undefined : latestInstant(files.map((file) => file.ranges.get(column)));
+  // Both have microseconds and Z: as texts they compare as instants.
+  if (latest === null || (latest !== undefined && latest <= job.open.guard.clock)) return latest;
+  const cursor = quoteIdentifier(column);
   const [row] = await job.db.rows<{ newest: string | null }>(
     `select max(${cursor})::varchar as newest from ${relation} where ${cursor} <= ${quoteLiteral(job.open.guard.clock)}::timestamptz`,
   );

@@ -8,7 +8,7 @@ import type { QuarantinedRow } from './copy/misfit.ts';
 import { type FinishedPart, type KeptLoad, type LoadFacts, openKeptLoad } from './kept-load.ts';
 import { selectSql } from './read-plan.ts';
 import { readRows } from './read-rows.ts';
-import { createRowNumbers, describeRowFile, type RowNumbers } from './row-files.ts';
+import { createRowNumbers, describeRowFile, type RowFile, type RowNumbers } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import type { TablePart } from './table-parts.ts';
@@ -31,6 +31,8 @@ export interface FirstLoad {
   readonly rows: number;
   readonly files: readonly DraftFile[];
   readonly quarantined: readonly QuarantinedRow[];
+  /** All of the files as they were written; null where some were kept from a killed load. */
+  readonly written: readonly RowFile[] | null;
   /** What of a killed load was kept; null when nothing was. */
   readonly resumed: string | null;
 }
@@ -123,13 +125,14 @@ async function readParts(job: TableJob, parts: readonly TablePart[], load: KeptL
         await load?.finish({ part: at, snapshot: open.snapshot.id, rows: read.rows, files });
       });
       await noting;
-      return { rows: read.rows, quarantined: read.quarantined, files };
+      return { rows: read.rows, quarantined: read.quarantined, files, written: read.files };
     }),
   );
   return {
     rows: results.reduce((sum, part) => sum + part.rows, 0),
     files: results.flatMap((part) => part.files),
     quarantined: results.flatMap((part) => part.quarantined),
+    written: done.size > 0 ? null : results.flatMap((part) => part.written),
     resumed: null,
   };
 }
@@ -205,7 +208,7 @@ async function repair(
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
   if (rows !== keys.rows) return undefined;
   const resumed = `resumed: ${kept.length} of ${load.parts.length} parts were kept from a killed load and repaired by key (${swept.rows} rows read again)`;
-  return { rows: rest.rows + swept.rows, files, quarantined: rest.quarantined, resumed };
+  return { rows: rest.rows + swept.rows, files, quarantined: rest.quarantined, written: null, resumed };
 
   async function sizeOf(file: DraftFile): Promise<{ readonly rows: number; readonly bytes: number }> {
     const [size] = await db.rows<{ bytes: bigint }>(

@@ -15,3 +15,4 @@ export type { GeneratedColumn, Leaf, ParquetColumn, ParquetType, ScalarType } fr
 export { leavesOf, wordsOf } from './parquet-type.ts';
 export type { ParquetFile, ParquetWriter, ParquetWriterOptions } from './parquet-writer.ts';
 export { createParquetWriter } from './parquet-writer.ts';
+export type { Extent } from './statistics.ts';

@@ -1,12 +1,13 @@
 import { type Chunk, CODEC, makeChunk } from './chunk.ts';
 import { type Compressor, createCompressor } from './compression.ts';
 import { createFileOutput } from './file-output.ts';
-import { entryOf, makeFooter, type RowGroupEntry } from './footer.ts';
+import { type ChunkEntry, entryOf, makeFooter, type RowGroupEntry } from './footer.ts';
 import { columnOf, createGenerator } from './generated.ts';
 import type { LeafBuffer, RowGroup } from './leaf-buffer.ts';
 import { giveUpDictionary } from './leaf-buffer-memory.ts';
 import { encodeLeaf, type LeafPages, type PageLimit } from './pages.ts';
 import { type GeneratedColumn, type Leaf, leavesOf, type ParquetColumn } from './parquet-type.ts';
+import { type Extent, mergeExtents } from './statistics.ts';
 
 /**
  * Writes one Parquet file: row groups as they come, then the page index and the footer.
@@ -29,6 +30,8 @@ export interface ParquetFile {
   readonly bytes: number;
   /** Of the whole file, in hex. */
   readonly sha256: string;
+  /** Least and greatest values of the columns given, of each leaf in the order of leavesOf(). */
+  readonly extents: readonly Extent[];
 }
 
 export interface ParquetWriterOptions {
@@ -129,7 +132,13 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
         await output.close().catch(() => undefined);
         throw error;
       }
-      return { rows, ...(await output.close()) };
+      const extents = leaves.slice(0, given).map((leaf, index) =>
+        mergeExtents(
+          leaf.type,
+          groups.map(({ chunks }) => (chunks[index] as ChunkEntry).extent),
+        ),
+      );
+      return { rows, extents, ...(await output.close()) };
     },
     async abort() {
       await tail.catch(() => undefined);
