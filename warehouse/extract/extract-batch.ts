@@ -118,21 +118,14 @@ export async function extractBatch(options: ExtractOptions): Promise<ExtractedBa
   try {
     await sweep(options.workDir);
     await mkdir(dir, { recursive: true });
-    return await withSession(options, limits, async (session) => {
+    return await withSession(options, limits, dir, async (session, opening) => {
       const open = await openSnapshot(session, options.sources, options.maskSecret);
       for (const source of options.sources) {
         const known = stateOf(options.state, source.name).identity;
         checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
       }
       await options.onSnapshot?.(open.exported);
-      const temp = join(dir, 'spill');
-      const { memoryMb, threads } = limits;
-      const db = await openDuckDb({
-        path: join(dir, 'extract.duckdb'),
-        memoryLimitMb: memoryMb,
-        threads,
-        tempDirectory: temp,
-      });
+      const db = await opening;
       const readers = openReaders(session, open.exported, sessionOptions(options, limits), limits.connections);
       const interrupt = (): void => db.connection.interrupt();
       options.signal?.addEventListener('abort', interrupt, { once: true });
@@ -142,12 +135,8 @@ export async function extractBatch(options: ExtractOptions): Promise<ExtractedBa
       } finally {
         await readers.close();
         options.signal?.removeEventListener('abort', interrupt);
-        db.close();
       }
       await session.rows('commit');
-      for (const leftover of ['extract.duckdb', 'extract.duckdb.wal', 'spill']) {
-        await rm(join(dir, leftover), { recursive: true, force: true });
-      }
       return { snapshot: open.snapshot, ...read, dir, ms: performance.now() - started };
     });
   } catch (error) {
@@ -317,16 +306,30 @@ function sessionOptions(options: ExtractOptions, limits: Required<ExtractLimits>
   };
 }
 
+/** The session, and DuckDB in `dir`, which opens while the session and the snapshot are waited for. */
 async function withSession<T>(
   options: ExtractOptions,
   limits: Required<ExtractLimits>,
-  work: (session: SourceSession) => Promise<T>,
+  dir: string,
+  work: (session: SourceSession, opening: Promise<DuckDb>) => Promise<T>,
 ): Promise<T> {
-  const session = await openSession(sessionOptions(options, limits));
+  const path = join(dir, 'extract.duckdb');
+  const tempDirectory = join(dir, 'spill');
+  const opening = openDuckDb({ path, tempDirectory, memoryLimitMb: limits.memoryMb, threads: limits.threads });
+  const closeDuckDb = async (): Promise<void> => {
+    // That it did not open is told where it is awaited.
+    await opening.then(
+      (db) => db.close(),
+      () => undefined,
+    );
+    for (const leftover of [path, `${path}.wal`, tempDirectory]) await rm(leftover, { recursive: true, force: true });
+  };
+  let session: SourceSession | undefined;
   try {
-    return await work(session);
+    session = await openSession(sessionOptions(options, limits));
+    return await work(session, opening);
   } finally {
-    await session.close();
+    await Promise.all([session?.close(), closeDuckDb()]);
   }
 }
 

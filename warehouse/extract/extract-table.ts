@@ -9,7 +9,7 @@ import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
 import { selectSql } from './read-plan.ts';
-import { createIncoming, type ReadRows, readRows } from './read-rows.ts';
+import { createIncoming, createReadMemory, type ReadRows, readRows } from './read-rows.ts';
 import { createRowNumbers, describeRowFile, type RowFile } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 import { fileOptions, reportTo, type TableJob } from './table-job.ts';
@@ -159,7 +159,8 @@ async function readIncoming(job: TableJob): Promise<IncomingRead> {
   const { table, plan, dir } = job;
   const parts = plan.how === 'whole' ? await planParts(job.session, table, job.partBytes) : [{ where: null, pages: 0 }];
   const report = reportTo(job, parts.length);
-  const read = await job.readers.readAll(
+  const memory = createReadMemory(table);
+  const reading = job.readers.readAll(
     parts.map(
       ({ where }, at) =>
         (session: SourceSession, failed: AbortSignal) =>
@@ -171,12 +172,14 @@ async function readIncoming(job: TableJob): Promise<IncomingRead> {
             prefix: `${table.oid}-incoming-${at}`,
             meta: null,
             fileBytes: job.fileBytes,
+            memory,
             signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
             onSetAside: job.onSetAside,
             onProgress: (rows, bytes) => report(rows, bytes, at),
           }),
     ),
   );
+  const read = await reading.finally(() => memory.close());
   return {
     rows: read.reduce((sum, part) => sum + part.rows, 0),
     bytes: read.reduce((sum, part) => sum + part.bytes, 0),

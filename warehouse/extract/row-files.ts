@@ -3,6 +3,7 @@ import type { DraftFile } from '../core/bronze-commit.ts';
 import { BRONZE_META_COLUMNS, firstSeqOf, type TableContract } from '../core/bronze-table.ts';
 import type { DuckDb } from '../core/duckdb.ts';
 import {
+  type Compressor,
   createParquetWriter,
   type Extent,
   type GeneratedColumn,
@@ -62,6 +63,7 @@ export function createRowFiles(options: {
   readonly columns: readonly ParquetColumn[];
   readonly meta: { readonly numbers: RowNumbers; readonly extractedAt: string } | null;
   readonly fileBytes?: number;
+  readonly compressor?: Compressor | undefined;
 }): RowFiles {
   const { meta, fileBytes = FILE_BYTES } = options;
   const done: RowFile[] = [];
@@ -77,6 +79,9 @@ export function createRowFiles(options: {
       writer: createParquetWriter({
         path,
         columns: options.columns,
+        compressor: options.compressor,
+        // Rows without numbers are only compared with.
+        flush: meta !== null,
         generated: meta === null ? [] : metaColumns(meta.extractedAt, (rows) => take(opened, meta.numbers, rows)),
       }),
     };

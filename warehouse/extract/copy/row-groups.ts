@@ -25,56 +25,112 @@ const DICTIONARIES = 100;
 /** Spare room per pass, over all leaves of varying length; beyond it each leaf's bytes are counted first. */
 const ROOM_BYTES = 16 << 20;
 
+/** Buffers of row groups and what is known of their columns, for one read after another of the same columns, or several at once. */
+export interface RowGroupMemory {
+  /** An empty group; its buffers are made anew when all others are out. */
+  take(): RowGroup;
+  /** Gives a group's buffers back. */
+  recycle(group: RowGroup): void;
+  /** Leaves whose values may be numbered. */
+  readonly candidates: ReadonlySet<number>;
+  /** A leaf's dictionary overflowed: it stays plain for some groups. */
+  overflowed(leaf: number): void;
+  /** Rows of a group. */
+  readonly rows: number;
+  readonly leaves: readonly Leaf[];
+}
+
 export interface RowGroups {
   /** Rows that still fit the present group. */
   room(): number;
   /** Decodes whole tuples, at most room() and PASS_ROWS of them, `passBytes` altogether. places[r]: first field of tuple r, changed. Throws a WireFault. */
   decode(bytes: Uint8Array, view: DataView, places: Int32Array, n: number, passBytes: number): void;
-  /** The present group, if it has rows; the next one begins. Give it back with recycle() when its buffers may be used again. */
+  /** The present group, if it has rows; the next one begins. Give it back to the memory when its buffers may be used again. */
   take(): RowGroup | undefined;
-  recycle(group: RowGroup): void;
 }
 
-/** Row groups of at most `rows` rows and about `bytes` bytes; buffers are made as often as groups are out at the same time. */
-export function createRowGroups(
-  columns: readonly CarriedColumn[],
-  limits: { readonly rows: number; readonly bytes: number },
-): RowGroups {
+export interface RowGroupLimits {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** Memory for row groups of at most `rows` rows; buffers are made as often as groups are out at the same time. */
+export function createRowGroupMemory(columns: readonly CarriedColumn[], limits: RowGroupLimits): RowGroupMemory {
   const leaves = leavesOf(columns.map(({ name, parquet }) => ({ name, type: parquet })));
   const candidates = dictionaryLeaves(leaves);
   const rows = rowsPerGroup(leaves, limits);
-  const varying = leaves.flatMap((leaf, i) => (leaf.words === 0 || leaf.repeated ? [i] : []));
   const plainUntil = new Map<number, number>();
   const free: RowGroup[] = [];
-  const firstLeaves = columns.map((_, index) => leaves.findIndex((leaf) => leaf.column === index));
   let number = 0;
-  let group = makeRowGroup(
-    leaves,
+  const isNumbered = (i: number): boolean => candidates.has(i) && (plainUntil.get(i) ?? 0) <= number;
+  return {
+    candidates,
     rows,
-    leaves.map((_, i) => candidates.has(i)),
-  );
+    leaves,
+    take: () => {
+      const group = free.pop();
+      if (group !== undefined) {
+        group.rows = 0;
+        group.leaves.forEach((leaf, i) => reset(leaf, isNumbered(i)));
+      }
+      const taken =
+        group ??
+        makeRowGroup(
+          leaves,
+          rows,
+          leaves.map((_, i) => isNumbered(i)),
+        );
+      number++;
+      return taken;
+    },
+    recycle: (group) => {
+      free.push(group);
+    },
+    overflowed: (leaf) => {
+      plainUntil.set(leaf, number + PLAIN_GROUPS);
+    },
+  };
+}
+
+/** Row groups of at most `rows` rows and about `bytes` bytes. */
+export function createRowGroups(
+  columns: readonly CarriedColumn[],
+  limits: RowGroupLimits,
+  memory: RowGroupMemory,
+): RowGroups {
+  const { leaves, rows, candidates } = memory;
+  const varying = leaves.flatMap((leaf, i) => (leaf.words === 0 || leaf.repeated ? [i] : []));
+  const firstLeaves = columns.map((_, index) => leaves.findIndex((leaf) => leaf.column === index));
+  let group: RowGroup | undefined;
   const decodersOf = (of: RowGroup): DecodeColumn[] =>
     columns.map(({ wire }, i) => decoderFor(wire, of.leaves[firstLeaves[i] as number]?.isDictionary === true));
-  let decoders = decodersOf(group);
+  let decoders: DecodeColumn[] = [];
 
-  const isNumbered = (i: number): boolean => candidates.has(i) && (plainUntil.get(i) ?? 0) <= number;
-  const makePlain = (): void => {
+  const begin = (): RowGroup => {
+    const begun = memory.take();
+    decoders = decodersOf(begun);
+    return begun;
+  };
+  const makePlain = (of: RowGroup): void => {
     let changed = false;
     for (const i of candidates) {
-      const leaf = group.leaves[i] as LeafBuffer;
+      const leaf = of.leaves[i] as LeafBuffer;
       if (!leaf.isDictionary) continue;
       if (leaf.entries <= DICTIONARY_MAX_ENTRIES - PASS_ROWS && leaf.dictionaryUsed < DICTIONARY_MAX_BYTES) continue;
       giveUpDictionary(leaf);
-      plainUntil.set(i, number + PLAIN_GROUPS);
+      memory.overflowed(i);
       changed = true;
     }
-    if (changed) decoders = decodersOf(group);
+    if (changed) decoders = decodersOf(of);
   };
-  const isFull = (): boolean => group.rows >= rows || bytesOf(group) >= limits.bytes;
 
   return {
-    room: () => (isFull() ? 0 : rows - group.rows),
+    room: () => {
+      if (group === undefined) return rows;
+      return bytesOf(group) >= limits.bytes ? 0 : rows - group.rows;
+    },
     decode: (bytes, view, places, n, passBytes) => {
+      group ??= begin();
       if (passBytes * varying.length <= ROOM_BYTES) {
         for (const i of varying) makeRoom(group.leaves[i] as LeafBuffer, passBytes, n);
       } else {
@@ -89,29 +145,15 @@ export function createRowGroups(
         decode(group.leaves, firstLeaves[i] as number, i, bytes, view, places, group.rows, n);
       }
       group.rows += n;
-      makePlain();
+      makePlain(group);
     },
     take: () => {
-      if (group.rows === 0) return undefined;
       const done = group;
+      group = undefined;
       // A dictionary that most values add to only makes the file longer.
-      for (const leaf of done.leaves) if (leaf.isDictionary && leaf.entries * 2 > leaf.count) giveUpDictionary(leaf);
-      number++;
-      const next = free.pop();
-      next?.leaves.forEach((leaf, i) => reset(leaf, isNumbered(i)));
-      group =
-        next ??
-        makeRowGroup(
-          leaves,
-          rows,
-          leaves.map((_, i) => isNumbered(i)),
-        );
-      group.rows = 0;
-      decoders = decodersOf(group);
+      for (const leaf of done?.leaves ?? [])
+        if (leaf.isDictionary && leaf.entries * 2 > leaf.count) giveUpDictionary(leaf);
       return done;
-    },
-    recycle: (done) => {
-      free.push(done);
     },
   };
 }
