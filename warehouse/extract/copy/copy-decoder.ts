@@ -152,13 +152,10 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
           throw error instanceof WireFault ? explain(error, n) : error;
         }
         // The decoders went from field to field by their lengths: each row has to end where its frame does.
-        for (let r = 0; r < n; r++) {
-          if (places[r] === ends[r]) continue;
-          window.check(tuples, n);
-          throw new Error(
-            `The COPY of ${table} is malformed: a row of ${ends[r]} bytes was decoded up to ${places[r]}.`,
-          );
-        }
+        const r = firstDifference(places, ends, n);
+        if (r === n) continue;
+        window.check(tuples, n);
+        throw new Error(`The COPY of ${table} is malformed: a row of ${ends[r]} bytes was decoded up to ${places[r]}.`);
       }
     },
     isOver: () => window.isOver(),
@@ -172,6 +169,13 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
     quarantined: () => quarantined,
     bytes: () => window.copied(),
   };
+}
+
+/** The first of `n` places where both differ; n: nowhere. */
+function firstDifference(a: Int32Array, b: Int32Array, n: number): number {
+  let r = 0;
+  while (r < n && a[r] === b[r]) r++;
+  return r;
 }
 
 /** Where a tuple's field has its value, and its length. */
