@@ -38,6 +38,9 @@ export interface ReadCopyResult {
   readonly bytes: number;
 }
 
+/** Fewer bytes at a time cost more to be woken for than to be decoded. */
+const FEW_BYTES = 64 << 10;
+
 /**
  * Reads a query by COPY (FORMAT BINARY) into row groups. All calls of the sink have ended when it returns or throws. After an error of the sink
  * or an abort the session is in the middle of the COPY: close it.
@@ -66,10 +69,11 @@ export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult
       query.resume();
     };
     while (!decoder.isOver()) {
-      await query.more();
+      const arrived = await query.more();
       for (let group = decoder.next(); group !== undefined; group = decoder.next()) await hand(group);
       if (decoder.bytes() > bytes) onProgress?.(decoder.rows(), decoder.bytes());
       bytes = decoder.bytes();
+      if (arrived < FEW_BYTES && !decoder.isOver()) await query.rest();
     }
     const sent = await query.release(decoder.rest());
     const last = decoder.end();
