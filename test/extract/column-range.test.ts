@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { openDuckDb } from '../../warehouse/core/duckdb.ts';
 import { quoteLiteral } from '../../warehouse/core/quote.ts';
 import { latestInstant } from '../../warehouse/extract/column-range.ts';
+import { duckdbInstant, readInstant } from '../../warehouse/extract/instant.ts';
 import { sourceOf, type TestLake, testLake } from './lake.ts';
 
 let lake: TestLake;
@@ -76,4 +77,38 @@ test('the latest instant is told in microseconds, or not at all', () => {
   assert.equal(latestInstant(range(-(2n ** 63n) + 1n)), undefined);
   assert.equal(latestInstant([undefined]), undefined);
   assert.equal(latestInstant([{ type: { kind: 'int64' }, extent: 'nothing' }]), undefined);
+});
+
+test('instants are read and printed as DuckDB does', async () => {
+  const db = await openDuckDb();
+  try {
+    const texts = [
+      '2026-11-21 21:49:28.123456+00',
+      '2026-11-21 21:49:28+00',
+      '2026-11-21T21:49:28.500000Z',
+      '1969-12-31 23:59:59.9+00',
+      '0001-01-01 00:00:00+00',
+      '9999-12-31 23:59:59.999999+00',
+      '2024-02-29 00:00:00.00001+00',
+    ];
+    for (const text of texts) {
+      const micros = readInstant(text);
+      assert.ok(micros !== undefined, text);
+      const [row] = await db.rows('select epoch_us($1::timestamptz) as micros, $1::timestamptz::varchar as text', [
+        text,
+      ]);
+      assert.deepEqual({ micros, text: duckdbInstant(micros) }, row);
+    }
+    for (const text of [
+      'infinity',
+      '0044-03-15 00:00:00+00 BC',
+      '10000-01-01 00:00:00+00',
+      '2026-11-21 21:49:28+02',
+      '',
+    ]) {
+      assert.equal(readInstant(text), undefined, text);
+    }
+  } finally {
+    db.close();
+  }
 });

@@ -1,4 +1,5 @@
 import type { Extent, ScalarType } from '../core/parquet/index.ts';
+import { isoInstant } from './instant.ts';
 
 /** What the encoder knows of a column's least and greatest values, said as DuckDB would say it after reading them all again. */
 export interface ColumnRange {
@@ -43,12 +44,5 @@ export function latestInstant(ranges: readonly (ColumnRange | undefined)[]): str
     const micros = asBuffer(range.extent.max).readBigInt64LE();
     if (latest === null || micros > latest) latest = micros;
   }
-  if (latest === null) return null;
-  if (latest < FIRST_MICROS || latest > LAST_MICROS) return undefined;
-  const part = ((latest % 1000n) + 1000n) % 1000n;
-  return new Date(Number((latest - part) / 1000n)).toISOString().replace('Z', `${String(part).padStart(3, '0')}Z`);
+  return latest === null ? null : isoInstant(latest);
 }
-
-/** The years 1 to 9999, which are written in four digits. */
-const FIRST_MICROS = BigInt(Date.parse('0001-01-01T00:00:00Z')) * 1000n;
-const LAST_MICROS = BigInt(Date.parse('9999-12-31T23:59:59Z')) * 1000n;

@@ -1,5 +1,5 @@
 import type { ColumnContract } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
+import type { DuckDbQueries } from '../core/duckdb.ts';
 import { SluiceError } from '../core/errors.ts';
 import { COMPRESSION_LEVEL, type Compressor, createCompressor, type RowGroup } from '../core/parquet/index.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
@@ -120,7 +120,7 @@ function tooMany(name: string, row: QuarantinedRow, most: number): SluiceError {
 
 /** Makes the files a relation `incoming` of the contract's columns. */
 export async function createIncoming(
-  db: DuckDb,
+  db: DuckDbQueries,
   columns: readonly ColumnContract[],
   files: readonly { readonly path: string }[],
 ): Promise<void> {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { DraftFile } from '../core/bronze-commit.ts';
 import { BRONZE_META_COLUMNS, firstSeqOf, type TableContract } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
+import type { DuckDbQueries } from '../core/duckdb.ts';
 import {
   type Compressor,
   createParquetWriter,
@@ -159,7 +159,7 @@ function rangesOf(columns: readonly ParquetColumn[], extents: readonly Extent[])
 }
 
 /** What a commit says of a file of rows that were read for the first time. */
-export async function describeRowFile(db: DuckDb, file: RowFile, contract: TableContract): Promise<DraftFile> {
+export async function describeRowFile(db: DuckDbQueries, file: RowFile, contract: TableContract): Promise<DraftFile> {
   const key = contract.key[0];
   const own = key === undefined ? { low: null, high: null } : printRange(file.ranges.get(key));
   const [range] =
