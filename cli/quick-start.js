@@ -8,7 +8,6 @@ import { threadId } from 'node:worker_threads';
 // Imported for its effect: what Node makes of a module is kept from one start to the next. Compiled code by Node's own cache; TypeScript
 // without its types by a hook, for Node 22 strips every file again at every start, which is half of a start's work. Both lie in the user's own
 // folder, not in the system's folder for temporary files, where another user could put code for us to run.
-const own = new URL('..', import.meta.url).href;
 const dir = join(homedir(), '.cache', 'sluice', 'code');
 try {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -21,23 +20,26 @@ try {
 function keepStripped() {
   registerHooks({
     load(url, context, nextLoad) {
-      const isOwn = url.startsWith(own) && url.endsWith('.ts') && !url.includes('/node_modules/');
-      const source = isOwn ? strippedText(url) : undefined;
+      // Where a project's package.json tells no type, or CommonJS, Node finds out by itself what the file is.
+      const isModule = context.format === 'module-typescript' && !url.includes('/node_modules/');
+      const source = isModule ? strippedText(url) : undefined;
       return source === undefined ? nextLoad(url, context) : { format: 'module', source, shortCircuit: true };
     },
   });
 }
 
 /**
- * The file without its types; undefined where Node shall do it and tell what is wrong.
+ * The file without its types, kept by what is in it: the same file of another project is found too. Undefined where Node shall do it and tell
+ * what is wrong.
  * @param {string} url
  */
 function strippedText(url) {
   try {
     const text = readFileSync(new URL(url), 'utf8');
-    const kept = join(dir, createHash('sha256').update(url).digest('hex').slice(0, 32));
-    // At the end, where it moves no line.
-    const mark = `\n//${createHash('sha256').update(process.version).update(text).digest('hex')}`;
+    const key = createHash('sha256').update(process.version).update(text).digest('hex');
+    const kept = join(dir, key);
+    // At the end, where it moves no line and a file that was cut short has none.
+    const mark = `\n//${key}`;
     const found = readOrNothing(kept);
     if (found?.endsWith(mark) === true) return found;
     const stripped = `${strip(text)}${mark}`;

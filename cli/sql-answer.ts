@@ -1,5 +1,5 @@
-import { StatementType } from '@duckdb/node-api';
 import { type DuckDb, type RowValue, toRowValue } from '../warehouse/core/duckdb.ts';
+import { StatementType } from '../warehouse/core/duckdb-bindings.ts';
 import { isSluiceError, messageOf, SluiceError } from '../warehouse/core/errors.ts';
 import { toJson } from './output.ts';
 import { formatCounted, formatTable } from './table.ts';

@@ -28,10 +28,13 @@ function pad(text: string, width: number, align: 'left' | 'right'): string {
   return align === 'right' ? space + text : text + space;
 }
 
-const segmenter = new Intl.Segmenter();
+let segmenter: Intl.Segmenter | undefined;
 
 /** Columns of a terminal that the text takes: East Asian wide characters and emoji take two, combining marks none. */
 function displayWidth(text: string): number {
+  // Most texts; the tables that take others apart are slow to load.
+  if (/^[ -~]*$/.test(text)) return text.length;
+  segmenter ??= new Intl.Segmenter();
   let width = 0;
   for (const { segment } of segmenter.segment(text)) {
     width +=
@@ -45,7 +48,7 @@ function displayWidth(text: string): number {
 }
 
 /** 1234567 → 1,234,567 */
-export const formatCount = (count: number | bigint): string => count.toLocaleString('en-US');
+export const formatCount = (count: number | bigint): string => String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 
 /** 1 row, 2 rows, 1,234 rows: of a noun whose plural ends in s. */
 export const formatCounted = (count: number | bigint, noun: string): string =>

@@ -125,6 +125,11 @@ test('the engine and the workflows know no server and no framework', () => {
   assert.deepEqual(show([...engine, ...workflows]), []);
 });
 
+test('DuckDB is loaded in one place, by require', () => {
+  const wrong = imports.filter((entry) => entry.to.startsWith('@duckdb/') && !entry.typeOnly);
+  assert.deepEqual(show(wrong), []);
+});
+
 test('only infra/config.ts reads the environment', () => {
   const wrong = files.filter(
     (file) => file !== 'infra/config.ts' && /process\.env\b/.test(readFileSync(join(root, file), 'utf8')),

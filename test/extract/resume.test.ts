@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -321,6 +322,45 @@ test('a table whose rows cannot be told apart is never kept', async () => {
     });
     assert.deepEqual([kept, batch.tables[0]?.inserted], [0, 3000]);
     await rm(batch.dir, { recursive: true });
+  }
+});
+
+test('one connection, which reads a part while the one before is ended, keeps what was finished', async () => {
+  const { name, source } = await makeTable();
+  const controller = new AbortController();
+  let finished = 0;
+  await assert.rejects(
+    lake.run(source, {
+      limits: { ...limits, connections: 1 },
+      signal: controller.signal,
+      onProgress: () => {
+        finished = lookAt(loads).finished;
+        if (finished >= 5) controller.abort();
+      },
+    }),
+    (error: unknown) => isSluiceError(error, 'CANCELLED'),
+  );
+  const result = await runOn(source, name);
+  assert.ok(result.kept >= 5 && result.kept <= finished + 2 && result.kept < result.of, JSON.stringify(result));
+});
+
+test('a load whose folder goes away under it ends with that error, and the next one is whole', async () => {
+  for (const connections of [1, 3]) {
+    const { name, source } = await makeTable();
+    let gone = false;
+    await assert.rejects(
+      lake.run(source, {
+        limits: { ...limits, connections },
+        onProgress: () => {
+          if (gone || lookAt(loads).finished < 2) return;
+          gone = true;
+          rmSync(loads, { recursive: true, force: true });
+        },
+      }),
+      /ENOENT/,
+    );
+    assert.ok(gone);
+    assert.equal((await runOn(source, name)).kept, 0);
   }
 });
 

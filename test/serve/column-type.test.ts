@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DuckDBInstance } from '@duckdb/node-api';
 import fc from 'fast-check';
+import { DuckDBInstance } from '../../warehouse/core/duckdb-bindings.ts';
 import { fitValue, parseColumnType, sqlOfType } from '../../warehouse/serve/column-type.ts';
 
 test('takes exactly the values of a type', () => {

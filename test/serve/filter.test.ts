@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import fc from 'fast-check';
+import { DuckDBInstance } from '../../warehouse/core/duckdb-bindings.ts';
 import { isSluiceError } from '../../warehouse/core/errors.ts';
 import {
   type Caller,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DuckDBInstance } from '@duckdb/node-api';
+import { DuckDBInstance } from '../../warehouse/core/duckdb-bindings.ts';
 import { jsonColumns } from '../../warehouse/serve/answer-text.ts';
 import { jsonSchemaOf, parseColumnType, sqlOfType } from '../../warehouse/serve/column-type.ts';
 import { csvField } from '../../warehouse/serve/csv-field.ts';

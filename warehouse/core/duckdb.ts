@@ -1,19 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  type DuckDBConnection,
-  DuckDBDateValue,
-  DuckDBInstance,
-  type DuckDBResultReader,
-  DuckDBTimestampTZValue,
-  DuckDBTimestampValue,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBResultReader, DuckDBValue } from '@duckdb/node-api';
+import { DuckDBDateValue, DuckDBInstance, DuckDBTimestampTZValue, DuckDBTimestampValue } from './duckdb-bindings.ts';
 import { mapSystemError, messageOf, SluiceError } from './errors.ts';
 import { quoteLiteral } from './quote.ts';
 
 /** A list as a bound value; DuckDB's version. */
-export { listValue, version } from '@duckdb/node-api';
+export { listValue, version } from './duckdb-bindings.ts';
 
 /** The only place that opens DuckDB inside this process. Extensions are never downloaded; what the engine needs is built in. */
 
@@ -54,6 +47,33 @@ export interface DuckDb {
   lock(options: { readonly allowedDirectories: readonly string[] }): Promise<void>;
   /** Waits for nothing; afterwards the file may be opened by others. */
   close(): void;
+}
+
+/** What asks DuckDB, and no more. */
+export type DuckDbQueries = Pick<DuckDb, 'run' | 'rows'>;
+
+/** A database that opens with the first statement: starting DuckDB takes some 40 ms of CPU. */
+export interface DuckDbOnDemand extends DuckDbQueries {
+  /** Ends the statement that runs. */
+  readonly interrupt: () => void;
+  /** True where there was something to close. */
+  close(): Promise<boolean>;
+}
+
+export function openDuckDbOnDemand(options: DuckDbOptions): DuckDbOnDemand {
+  let opening: Promise<DuckDb> | undefined;
+  const open = (): Promise<DuckDb> => (opening ??= openDuckDb(options));
+  const opened = async (): Promise<DuckDb | undefined> => opening?.catch(() => undefined);
+  return {
+    run: async (sql, params) => (await open()).run(sql, params),
+    rows: async <T>(sql: string, params?: readonly SqlValue[]) => (await open()).rows<T>(sql, params),
+    interrupt: () => void opened().then((db) => db?.connection.interrupt()),
+    close: async () => {
+      const db = await opened();
+      db?.close();
+      return opening !== undefined;
+    },
+  };
 }
 
 /** Opens a database, in memory or a file. Errors: DISK_FULL, or DuckDB's own. */

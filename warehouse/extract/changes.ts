@@ -6,7 +6,7 @@ import type { DraftFile } from '../core/bronze-commit.ts';
 import { currentKeysOfSql, currentRowsOfSql, currentRowsSql, rowsNumberedSql } from '../core/bronze-sql.ts';
 import type { BronzeTable, TableContract } from '../core/bronze-table.ts';
 import { firstSeqOf } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
+import type { DuckDbQueries } from '../core/duckdb.ts';
 import { SluiceError } from '../core/errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import { comparableSql, keyFromTextSql } from './column-type.ts';
@@ -46,7 +46,7 @@ ${upserts}${deletable !== null ? `\nunion all\n${deletes}` : ''}
  * nearly every page of every column is unpacked for them. Makes the relations `known` and `unsure`: in one statement DuckDB takes them for large.
  */
 export async function tellDifferences(
-  db: DuckDb,
+  db: DuckDbQueries,
   before: BronzeTable,
   contract: TableContract,
   telling: string,
@@ -95,7 +95,7 @@ function differencesOf({ key, columns }: TableContract): string[] {
 
 /** Makes the relation `set_aside` of keys as Postgres prints them. */
 export async function createSetAside(
-  db: DuckDb,
+  db: DuckDbQueries,
   contract: TableContract,
   keys: readonly (readonly (string | null)[])[],
 ): Promise<void> {
@@ -116,7 +116,7 @@ export async function createSetAside(
 const ROWS_PER_INSERT = 1_000;
 
 /** True when `incoming` and the last state are the same bag of rows: what a table without a key can be asked. */
-export async function isSameBag(db: DuckDb, before: BronzeTable, contract: TableContract): Promise<boolean> {
+export async function isSameBag(db: DuckDbQueries, before: BronzeTable, contract: TableContract): Promise<boolean> {
   const columns = contract.columns.map((column) => comparableSql(quoteIdentifier(column.name), column.duckdbType));
   const names = columns.map((_, i) => `c${i}`).join(', ');
   const side = (from: string, n: number): string =>
@@ -130,7 +130,12 @@ export async function isSameBag(db: DuckDb, before: BronzeTable, contract: Table
 }
 
 /** Throws SOURCE_KEY_INVALID when a key column is NULL or a key stands twice in `relation`. */
-export async function checkKey(db: DuckDb, table: string, key: readonly string[], relation: string): Promise<void> {
+export async function checkKey(
+  db: DuckDbQueries,
+  table: string,
+  key: readonly string[],
+  relation: string,
+): Promise<void> {
   if (key.length === 0) return;
   const list = key.map(quoteIdentifier).join(', ');
   const missing = key.map((name) => `${quoteIdentifier(name)} is null`).join(' or ');
@@ -151,7 +156,7 @@ export async function checkKey(db: DuckDb, table: string, key: readonly string[]
 
 /** Writes a query's rows (contract's columns and `_op`) as one bronze file; undefined when it has none. `offset` counts the commit's rows before it. */
 export async function writeChanges(
-  db: DuckDb,
+  db: DuckDbQueries,
   querySql: string,
   contract: TableContract,
   options: {
@@ -173,7 +178,7 @@ export async function writeChanges(
   return describeFile(db, options.path, contract);
 }
 
-async function describeFile(db: DuckDb, path: string, contract: TableContract): Promise<DraftFile | undefined> {
+async function describeFile(db: DuckDbQueries, path: string, contract: TableContract): Promise<DraftFile | undefined> {
   const key = contract.key[0];
   const keySql = key === undefined ? 'null::varchar' : quoteIdentifier(key);
   const ops = await db.rows<{ op: string; n: bigint; low: bigint; high: bigint }>(

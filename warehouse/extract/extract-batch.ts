@@ -10,7 +10,7 @@ import type {
   TableMode,
 } from '../core/bronze-commit.ts';
 import { firstSeqOf } from '../core/bronze-table.ts';
-import { type DuckDb, openDuckDb } from '../core/duckdb.ts';
+import { type DuckDbOnDemand, type DuckDbQueries, openDuckDbOnDemand } from '../core/duckdb.ts';
 import { mapSystemError, SluiceError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { ignoreProgress, type OnProgress } from '../core/progress.ts';
@@ -118,36 +118,23 @@ export async function extractBatch(options: ExtractOptions): Promise<ExtractedBa
   try {
     await sweep(options.workDir);
     await mkdir(dir, { recursive: true });
-    return await withSession(options, limits, async (session) => {
+    return await withSession(options, limits, dir, async (session, db) => {
       const open = await openSnapshot(session, options.sources, options.maskSecret);
       for (const source of options.sources) {
         const known = stateOf(options.state, source.name).identity;
         checkIdentity(source.name, known, { ...open.identity, schema: source.schema });
       }
       await options.onSnapshot?.(open.exported);
-      const temp = join(dir, 'spill');
-      const { memoryMb, threads } = limits;
-      const db = await openDuckDb({
-        path: join(dir, 'extract.duckdb'),
-        memoryLimitMb: memoryMb,
-        threads,
-        tempDirectory: temp,
-      });
       const readers = openReaders(session, open.exported, sessionOptions(options, limits), limits.connections);
-      const interrupt = (): void => db.connection.interrupt();
-      options.signal?.addEventListener('abort', interrupt, { once: true });
+      options.signal?.addEventListener('abort', db.interrupt, { once: true });
       let read: Pick<ExtractedBatch, 'drafts' | 'tables'>;
       try {
         read = await extractSources({ options, limits, session, readers, db, open, batch, dir });
       } finally {
         await readers.close();
-        options.signal?.removeEventListener('abort', interrupt);
-        db.close();
+        options.signal?.removeEventListener('abort', db.interrupt);
       }
       await session.rows('commit');
-      for (const leftover of ['extract.duckdb', 'extract.duckdb.wal', 'spill']) {
-        await rm(join(dir, leftover), { recursive: true, force: true });
-      }
       return { snapshot: open.snapshot, ...read, dir, ms: performance.now() - started };
     });
   } catch (error) {
@@ -164,7 +151,7 @@ interface Context {
   readonly limits: Required<ExtractLimits>;
   readonly session: SourceSession;
   readonly readers: SnapshotReaders;
-  readonly db: DuckDb;
+  readonly db: DuckDbQueries;
   readonly open: OpenSnapshot;
   readonly batch: string;
   readonly dir: string;
@@ -317,16 +304,26 @@ function sessionOptions(options: ExtractOptions, limits: Required<ExtractLimits>
   };
 }
 
+/** The session, and DuckDB in `dir` for what the encoder does not know. */
 async function withSession<T>(
   options: ExtractOptions,
   limits: Required<ExtractLimits>,
-  work: (session: SourceSession) => Promise<T>,
+  dir: string,
+  work: (session: SourceSession, db: DuckDbOnDemand) => Promise<T>,
 ): Promise<T> {
-  const session = await openSession(sessionOptions(options, limits));
+  const path = join(dir, 'extract.duckdb');
+  const tempDirectory = join(dir, 'spill');
+  const db = openDuckDbOnDemand({ path, tempDirectory, memoryLimitMb: limits.memoryMb, threads: limits.threads });
+  const closeDuckDb = async (): Promise<void> => {
+    if (!(await db.close())) return;
+    for (const leftover of [path, `${path}.wal`, tempDirectory]) await rm(leftover, { recursive: true, force: true });
+  };
+  let session: SourceSession | undefined;
   try {
-    return await work(session);
+    session = await openSession(sessionOptions(options, limits));
+    return await work(session, db);
   } finally {
-    await session.close();
+    await Promise.all([session?.close(), closeDuckDb()]);
   }
 }
 

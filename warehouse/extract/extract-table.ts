@@ -4,12 +4,14 @@ import { writeQuarantine } from '../core/bronze-quarantine.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
 import { checkKey, createSetAside, differencesSql, isSameBag, tellDifferences, writeChanges } from './changes.ts';
+import { latestInstant } from './column-range.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
 import { GUARD_MARGIN_SECONDS } from './guard.ts';
+import { duckdbInstant, readInstant } from './instant.ts';
 import { selectSql } from './read-plan.ts';
-import { createIncoming, type ReadRows, readRows } from './read-rows.ts';
-import { createRowNumbers, describeRowFile } from './row-files.ts';
+import { createIncoming, createReadMemory, type ReadRows, readRows } from './read-rows.ts';
+import { createRowNumbers, describeRowFile, type RowFile } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import { planParts } from './table-parts.ts';
@@ -70,11 +72,18 @@ async function readAll(job: TableJob): Promise<ReadResult> {
   const { db, table, session } = job;
   const parts = job.plan.how === 'whole' ? await planParts(session, table, job.partBytes) : [];
   const read = parts.length > 1 ? await readFirstLoad(job, parts) : await readAtOnce(job);
-  const { rows, files, quarantined, resumed } = read;
+  const { rows, files, quarantined, written, resumed } = read;
   if (files.length === 0) return { rows, files, newestCursor: null, replaced: false, quarantined, resumed };
   const relation = `read_parquet([${files.map((file) => quoteLiteral(file.localPath)).join(', ')}])`;
   if (!table.keyProven) await checkKey(db, nameOf(table), table.contract.key, relation);
-  return { rows, files, newestCursor: await newestCursorIn(job, relation), replaced: false, quarantined, resumed };
+  return {
+    rows,
+    files,
+    newestCursor: await newestCursorIn(job, relation, written),
+    replaced: false,
+    quarantined,
+    resumed,
+  };
 }
 
 async function readAtOnce(job: TableJob): ReturnType<typeof readFirstLoad> {
@@ -94,7 +103,7 @@ async function readAtOnce(job: TableJob): ReturnType<typeof readFirstLoad> {
   });
   const described: DraftFile[] = [];
   for (const file of files) described.push(await describeRowFile(job.db, file, table.contract));
-  return { rows, files: described, quarantined, resumed: null };
+  return { rows, files: described, quarantined, written: files, resumed: null };
 }
 
 /** Every later read: only what differs from the last state is written. */
@@ -110,7 +119,11 @@ async function readAndCompare(job: TableJob): Promise<ReadResult> {
     read.parts.flatMap((part) => part.files),
   );
   const quarantined = read.parts.flatMap((part) => part.quarantined);
-  const newestCursor = await newestCursorIn(job, 'incoming');
+  const newestCursor = await newestCursorIn(
+    job,
+    'incoming',
+    read.parts.flatMap((part) => part.files),
+  );
   const path = join(job.dir, `${table.oid}.parquet`);
   const common = { rows, newestCursor, quarantined, resumed: null };
   if (contract.key.length === 0) {
@@ -147,7 +160,8 @@ async function readIncoming(job: TableJob): Promise<IncomingRead> {
   const { table, plan, dir } = job;
   const parts = plan.how === 'whole' ? await planParts(job.session, table, job.partBytes) : [{ where: null, pages: 0 }];
   const report = reportTo(job, parts.length);
-  const read = await job.readers.readAll(
+  const memory = createReadMemory(table);
+  const reading = job.readers.readAll(
     parts.map(
       ({ where }, at) =>
         (session: SourceSession, failed: AbortSignal) =>
@@ -159,12 +173,14 @@ async function readIncoming(job: TableJob): Promise<IncomingRead> {
             prefix: `${table.oid}-incoming-${at}`,
             meta: null,
             fileBytes: job.fileBytes,
+            memory,
             signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
             onSetAside: job.onSetAside,
             onProgress: (rows, bytes) => report(rows, bytes, at),
           }),
     ),
   );
+  const read = await reading.finally(() => memory.close());
   return {
     rows: read.reduce((sum, part) => sum + part.rows, 0),
     bytes: read.reduce((sum, part) => sum + part.bytes, 0),
@@ -194,9 +210,18 @@ function isSetAsideAnew({ plan, setAside, known }: TableJob, now: DraftQuarantin
   return !isKnown || (plan.how === 'whole' && setAside.length > 1);
 }
 
-async function newestCursorIn(job: TableJob, relation: string): Promise<string | null> {
+/** The newest cursor up to the guard's clock, of rows that are all in `files` as they were written; null: their ranges are not known. */
+async function newestCursorIn(
+  job: TableJob,
+  relation: string,
+  files: readonly RowFile[] | null,
+): Promise<string | null> {
   if (job.plan.proof === null) return null;
-  const cursor = quoteIdentifier(job.table.definition.cursor?.column ?? '');
+  const column = job.table.definition.cursor?.column ?? '';
+  const latest = files === null ? undefined : latestInstant(files.map((file) => file.ranges.get(column)));
+  // Both have microseconds and Z: as texts they compare as instants.
+  if (latest === null || (latest !== undefined && latest <= job.open.guard.clock)) return latest;
+  const cursor = quoteIdentifier(column);
   const [row] = await job.db.rows<{ newest: string | null }>(
     `select max(${cursor})::varchar as newest from ${relation} where ${cursor} <= ${quoteLiteral(job.open.guard.clock)}::timestamptz`,
   );
@@ -219,11 +244,23 @@ async function nextCursor({ plan, open, table, db }: TableJob, newest: string | 
   if (plan.proof === null || column === undefined) return null;
   const kept = plan.how === 'cursor' ? (plan.before?.value ?? null) : null;
   if (newest === null && kept !== null) return plan.before;
+  const own = ownCursor(newest, open.guard.bound, kept);
+  if (own !== undefined) return { column, value: own, proof: plan.proof };
   const [row] = await db.rows<{ value: string }>(
     `select greatest(least($1::timestamptz, $2::timestamptz) - interval ${GUARD_MARGIN_SECONDS} seconds, $3::timestamptz)::varchar as value`,
     [newest ?? open.guard.bound, open.guard.bound, kept],
   );
   return row === undefined ? null : { column, value: row.value, proof: plan.proof };
+}
+
+/** What DuckDB would compute in nextCursor; undefined for texts that only it reads. */
+function ownCursor(newest: string | null, bound: string, kept: string | null): string | undefined {
+  const most = readInstant(bound);
+  const seen = newest === null ? most : readInstant(newest);
+  const least = kept === null ? undefined : readInstant(kept);
+  if (most === undefined || seen === undefined || (kept !== null && least === undefined)) return undefined;
+  const next = (seen < most ? seen : most) - BigInt(GUARD_MARGIN_SECONDS) * 1_000_000n;
+  return duckdbInstant(least !== undefined && least > next ? least : next);
 }
 
 function nameOf(table: CatalogTable): string {

@@ -7,8 +7,8 @@ import { writeChanges } from './changes.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { type FinishedPart, type KeptLoad, type LoadFacts, openKeptLoad } from './kept-load.ts';
 import { selectSql } from './read-plan.ts';
-import { readRows } from './read-rows.ts';
-import { createRowNumbers, describeRowFile, type RowNumbers } from './row-files.ts';
+import { createReadMemory, type ReadRowsOptions, readRows } from './read-rows.ts';
+import { createRowNumbers, describeRowFile, type RowFile, type RowNumbers } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 import { fileOptions, reportTo, type TableJob } from './table-job.ts';
 import type { TablePart } from './table-parts.ts';
@@ -31,6 +31,8 @@ export interface FirstLoad {
   readonly rows: number;
   readonly files: readonly DraftFile[];
   readonly quarantined: readonly QuarantinedRow[];
+  /** All of the files as they were written; null where some were kept from a killed load. */
+  readonly written: readonly RowFile[] | null;
   /** What of a killed load was kept; null when nothing was. */
   readonly resumed: string | null;
 }
@@ -89,6 +91,13 @@ export async function readFirstLoad(job: TableJob, planned: readonly TablePart[]
   }
 }
 
+interface PartRead {
+  readonly rows: number;
+  readonly quarantined: readonly QuarantinedRow[];
+  readonly files: readonly DraftFile[];
+  readonly written: readonly RowFile[];
+}
+
 function partsOf(load: KeptLoad): readonly TablePart[] {
   return load.parts.map((where) => ({ where, pages: 0 }));
 }
@@ -101,35 +110,65 @@ async function readParts(job: TableJob, parts: readonly TablePart[], load: KeptL
   const report = reportTo(job, parts.length);
   for (const part of load?.finished ?? []) report(part.rows, 0, part.part);
   const wanted = parts.flatMap((part, at) => (done.has(at) ? [] : [{ ...part, at }]));
+  const memory = createReadMemory(table);
+  const broken = new AbortController();
+  const isAlone = job.readers.connections === 1;
+  let ending: Promise<unknown> | undefined;
+  const all: Promise<PartRead>[] = [];
   // One part after another is described and noted, so that the list of finished parts is never written twice at once.
   let noting: Promise<void> = Promise.resolve();
-  const results = await job.readers.readAll(
-    wanted.map(({ where, at }) => async (session: SourceSession, failed: AbortSignal) => {
-      const read = await readRows({
-        session,
-        table,
-        selectSql: selectSql(table, plan, where),
-        dir: load?.dir ?? job.dir,
-        prefix: `part-${String(at).padStart(5, '0')}-${table.oid}`,
-        meta: { numbers, extractedAt: open.guard.clock },
-        fileBytes: job.fileBytes,
-        signal: job.signal === undefined ? failed : AbortSignal.any([failed, job.signal]),
-        onSetAside: job.onSetAside,
-        onProgress: (rows, bytes) => report(rows, bytes, at),
-      });
-      const files: DraftFile[] = [];
-      noting = noting.then(async () => {
-        for (const file of read.files) files.push(await describeRowFile(db, file, table.contract));
-        await load?.finish({ part: at, snapshot: open.snapshot.id, rows: read.rows, files });
-      });
-      await noting;
-      return { rows: read.rows, quarantined: read.quarantined, files };
-    }),
-  );
+  const readPart = async (
+    { where, at }: (typeof wanted)[number],
+    session: SourceSession,
+    options: Pick<ReadRowsOptions, 'signal' | 'onArrived'>,
+  ): Promise<PartRead> => {
+    const read = await readRows({
+      ...options,
+      memory,
+      session,
+      table,
+      selectSql: selectSql(table, plan, where),
+      dir: load?.dir ?? job.dir,
+      prefix: `part-${String(at).padStart(5, '0')}-${table.oid}`,
+      meta: { numbers, extractedAt: open.guard.clock },
+      fileBytes: job.fileBytes,
+      onSetAside: job.onSetAside,
+      onProgress: (rows, bytes) => report(rows, bytes, at),
+    });
+    const files: DraftFile[] = [];
+    noting = noting.then(async () => {
+      for (const file of read.files) files.push(await describeRowFile(db, file, table.contract));
+      await load?.finish({ part: at, snapshot: open.snapshot.id, rows: read.rows, files });
+    });
+    await noting;
+    return { rows: read.rows, quarantined: read.quarantined, files, written: read.files };
+  };
+  let results: readonly PartRead[];
+  try {
+    await job.readers.readAll(
+      wanted.map((part) => async (session: SourceSession, failed: AbortSignal) => {
+        const signals = [failed, broken.signal, ...(job.signal === undefined ? [] : [job.signal])];
+        const arrived = Promise.withResolvers<void>();
+        const read = readPart(part, session, { signal: AbortSignal.any(signals), onArrived: arrived.resolve });
+        // One connection alone goes on to the next part while this one's last pages, footer and note are written. Several fill each other's pauses.
+        await (isAlone ? Promise.race([arrived.promise, read]) : read);
+        read.catch((error: unknown) => broken.abort(error));
+        all.push(read);
+        // At most one part is behind.
+        await ending;
+        ending = read;
+      }),
+    );
+    results = await Promise.all(all);
+  } finally {
+    await Promise.allSettled(all);
+    memory.close();
+  }
   return {
     rows: results.reduce((sum, part) => sum + part.rows, 0),
     files: results.flatMap((part) => part.files),
     quarantined: results.flatMap((part) => part.quarantined),
+    written: done.size > 0 ? null : results.flatMap((part) => part.written),
     resumed: null,
   };
 }
@@ -205,7 +244,7 @@ async function repair(
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
   if (rows !== keys.rows) return undefined;
   const resumed = `resumed: ${kept.length} of ${load.parts.length} parts were kept from a killed load and repaired by key (${swept.rows} rows read again)`;
-  return { rows: rest.rows + swept.rows, files, quarantined: rest.quarantined, resumed };
+  return { rows: rest.rows + swept.rows, files, quarantined: rest.quarantined, written: null, resumed };
 
   async function sizeOf(file: DraftFile): Promise<{ readonly rows: number; readonly bytes: number }> {
     const [size] = await db.rows<{ bytes: bigint }>(

@@ -29,7 +29,10 @@ export interface GuardReading {
 /** Transactions set their start a moment before they show it; and timestamptz(n) rounds. */
 export const GUARD_MARGIN_SECONDS = 5;
 
-/** Must run outside any transaction, before the snapshot is taken. */
+/**
+ * Must run outside any transaction, before the snapshot is taken. A session without a state, to a role that may see all, is one that is still
+ * connecting: it has not run a statement, and one that hides itself says so (disabled) before its first.
+ */
 export async function readGuard(session: SourceSession): Promise<GuardReading> {
   const [activity] = await session.rows<{
     clock: string;
@@ -46,8 +49,7 @@ export async function readGuard(session: SourceSession): Promise<GuardReading> {
                              where a.datname = current_database() and a.pid <> pg_backend_pid()))::text as bound,
             pg_has_role(current_user, 'pg_read_all_stats', 'usage') as sees_all,
             exists (select from pg_stat_activity a
-                     where a.datname = current_database() and a.pid <> pg_backend_pid()
-                       and (a.state = 'disabled' or (a.state is null and a.backend_type = 'client backend'))) as hidden,
+                     where a.datname = current_database() and a.pid <> pg_backend_pid() and a.state = 'disabled') as hidden,
             pg_is_in_recovery() as replica,
             (select stats_reset::text from pg_stat_bgwriter) as epoch,
             has_function_privilege('pg_catalog.pg_control_checkpoint()', 'execute') as may_read_control

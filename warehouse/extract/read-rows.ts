@@ -1,11 +1,13 @@
 import type { ColumnContract } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
+import type { DuckDbQueries } from '../core/duckdb.ts';
 import { SluiceError } from '../core/errors.ts';
-import type { RowGroup } from '../core/parquet/index.ts';
+import { COMPRESSION_LEVEL, type Compressor, createCompressor, type RowGroup } from '../core/parquet/index.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import type { CatalogTable } from './catalog.ts';
+import { COPY_LIMITS } from './copy/copy-decoder.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readCopy } from './copy/read-copy.ts';
+import { createRowGroupMemory, type RowGroupMemory } from './copy/row-groups.ts';
 import { createRowFiles, type RowFile, type RowNumbers } from './row-files.ts';
 import type { SourceSession } from './source-session.ts';
 
@@ -13,6 +15,19 @@ import type { SourceSession } from './source-session.ts';
 
 /** Rows of one table. More than this is no stray value: the column is of another type than its contract says. */
 export const SET_ASIDE_MOST = 100_000;
+
+/** Memory for reads of the same columns, one after another or several at once: row groups' buffers and zstd's contexts. */
+export interface ReadMemory {
+  readonly groups: RowGroupMemory;
+  readonly compressor: Compressor;
+  close(): void;
+}
+
+export function createReadMemory(table: Pick<CatalogTable, 'columns'>): ReadMemory {
+  const groups = createRowGroupMemory(table.columns, COPY_LIMITS);
+  const compressor = createCompressor(COMPRESSION_LEVEL, groups.rows);
+  return { groups, compressor, close: () => compressor.close() };
+}
 
 export interface ReadRowsOptions {
   readonly session: SourceSession;
@@ -23,9 +38,12 @@ export interface ReadRowsOptions {
   /** The engine's own columns: for rows that go to bronze as they are. */
   readonly meta: { readonly numbers: RowNumbers; readonly extractedAt: string } | null;
   readonly fileBytes?: number | undefined;
+  readonly memory?: ReadMemory | undefined;
   readonly signal?: AbortSignal | undefined;
   /** May throw: the read ends then. */
   readonly onSetAside?: ((row: QuarantinedRow) => void) | undefined;
+  /** Called once all rows have arrived: the session may take another statement while the files are ended. */
+  readonly onArrived?: (() => void) | undefined;
   /** Rows and bytes so far. */
   readonly onProgress?: ((rows: number, bytes: number) => void) | undefined;
 }
@@ -44,7 +62,15 @@ export async function readRows(options: ReadRowsOptions): Promise<ReadRows> {
   const name = `${table.schema}.${table.table}`;
   const quarantined: QuarantinedRow[] = [];
   const columns = table.columns.map((column) => ({ name: column.name, type: column.parquet }));
-  const files = createRowFiles({ dir, prefix, columns, meta, ...(fileBytes !== undefined && { fileBytes }) });
+  const compressor = options.memory?.compressor;
+  const files = createRowFiles({
+    dir,
+    prefix,
+    columns,
+    meta,
+    compressor,
+    ...(fileBytes !== undefined && { fileBytes }),
+  });
   try {
     const read = await readCopy({
       session: options.session,
@@ -54,6 +80,8 @@ export async function readRows(options: ReadRowsOptions): Promise<ReadRows> {
       columns: table.columns,
       sink: (group: RowGroup) => files.write(group),
       signal: options.signal,
+      memory: options.memory?.groups,
+      onArrived: options.onArrived,
       onProgress: options.onProgress,
       onQuarantine: (row) => {
         quarantined.push(row);
@@ -92,7 +120,7 @@ function tooMany(name: string, row: QuarantinedRow, most: number): SluiceError {
 
 /** Makes the files a relation `incoming` of the contract's columns. */
 export async function createIncoming(
-  db: DuckDb,
+  db: DuckDbQueries,
   columns: readonly ColumnContract[],
   files: readonly { readonly path: string }[],
 ): Promise<void> {

@@ -1,21 +1,25 @@
 import { join } from 'node:path';
 import type { DraftFile } from '../core/bronze-commit.ts';
 import { BRONZE_META_COLUMNS, firstSeqOf, type TableContract } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
+import type { DuckDbQueries } from '../core/duckdb.ts';
 import {
+  type Compressor,
   createParquetWriter,
+  type Extent,
   type GeneratedColumn,
+  leavesOf,
   type ParquetColumn,
   type ParquetWriter,
   type RowGroup,
 } from '../core/parquet/index.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
+import { type ColumnRange, printRange } from './column-range.ts';
 
 /** Row groups into Parquet files of about the size that object stores like, one after another. */
 
 export const FILE_BYTES = 128 * 2 ** 20;
 
-/** A finished file; not yet known: what its key ranges over. */
+/** A finished file. */
 export interface RowFile {
   readonly path: string;
   readonly rows: number;
@@ -23,6 +27,8 @@ export interface RowFile {
   readonly sha256: string;
   /** First and last `_seq`; null where the rows have none. */
   readonly sequence: { readonly first: bigint; readonly last: bigint } | null;
+  /** What the values of its plain columns range over, by name. */
+  readonly ranges: ReadonlyMap<string, ColumnRange>;
 }
 
 export interface RowFiles {
@@ -57,6 +63,7 @@ export function createRowFiles(options: {
   readonly columns: readonly ParquetColumn[];
   readonly meta: { readonly numbers: RowNumbers; readonly extractedAt: string } | null;
   readonly fileBytes?: number;
+  readonly compressor?: Compressor | undefined;
 }): RowFiles {
   const { meta, fileBytes = FILE_BYTES } = options;
   const done: RowFile[] = [];
@@ -72,14 +79,24 @@ export function createRowFiles(options: {
       writer: createParquetWriter({
         path,
         columns: options.columns,
+        compressor: options.compressor,
+        // Rows without numbers are only compared with.
+        flush: meta !== null,
         generated: meta === null ? [] : metaColumns(meta.extractedAt, (rows) => take(opened, meta.numbers, rows)),
       }),
     };
     return opened;
   };
   const finish = async (file: NonNullable<typeof current>): Promise<void> => {
-    const { rows, bytes, sha256 } = await file.writer.close();
-    done.push({ path: file.path, rows, bytes, sha256, sequence: file.sequence });
+    const { rows, bytes, sha256, extents } = await file.writer.close();
+    done.push({
+      path: file.path,
+      rows,
+      bytes,
+      sha256,
+      sequence: file.sequence,
+      ranges: rangesOf(options.columns, extents),
+    });
   };
   return {
     write: async (group) => {
@@ -132,14 +149,24 @@ function microsOf(instant: string): bigint {
   return BigInt(millis) * 1000n + BigInt(match[2] ?? '0');
 }
 
+function rangesOf(columns: readonly ParquetColumn[], extents: readonly Extent[]): ReadonlyMap<string, ColumnRange> {
+  const plain = leavesOf(columns).flatMap((leaf, index) =>
+    leaf.path.length === 1
+      ? [[leaf.path[0] ?? '', { type: leaf.type, extent: extents[index] as Extent }] as const]
+      : [],
+  );
+  return new Map(plain);
+}
+
 /** What a commit says of a file of rows that were read for the first time. */
-export async function describeRowFile(db: DuckDb, file: RowFile, contract: TableContract): Promise<DraftFile> {
+export async function describeRowFile(db: DuckDbQueries, file: RowFile, contract: TableContract): Promise<DraftFile> {
   const key = contract.key[0];
+  const own = key === undefined ? { low: null, high: null } : printRange(file.ranges.get(key));
   const [range] =
-    key === undefined
-      ? []
+    own !== undefined
+      ? [own]
       : await db.rows<{ low: string | null; high: string | null }>(
-          `select min(${quoteIdentifier(key)})::varchar as low, max(${quoteIdentifier(key)})::varchar as high from read_parquet(${quoteLiteral(file.path)})`,
+          `select min(${quoteIdentifier(key ?? '')})::varchar as low, max(${quoteIdentifier(key ?? '')})::varchar as high from read_parquet(${quoteLiteral(file.path)})`,
         );
   if (file.sequence === null) throw new Error(`${file.path} carries no numbers`);
   return {

@@ -4,6 +4,8 @@ import { openSession, type SessionOptions, type SourceSession } from './source-s
 
 /** Sessions that see one snapshot: the one that holds it, and others that imported it. */
 export interface SnapshotReaders {
+  /** Sessions at most. */
+  readonly connections: number;
   /**
    * Runs each task on a session of its own, as many at once as there are; the first failure ends the rest. A session other than the holder that
    * waits too long for a lock gives its task back: ALTER TABLE may stand in line between the holder's lock and its own, and would wait for ever.
@@ -29,6 +31,7 @@ export function openReaders(
     return session;
   };
   return {
+    connections,
     readAll: async <T>(tasks: readonly ((session: SourceSession, signal: AbortSignal) => Promise<T>)[]) => {
       const sessions = [holder, ...others.filter((session) => !retired.has(session))];
       while (sessions.length + retired.size < Math.min(connections, tasks.length)) sessions.push(await join());

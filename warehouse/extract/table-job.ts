@@ -1,5 +1,5 @@
 import type { BronzeTable } from '../core/bronze-table.ts';
-import type { DuckDb } from '../core/duckdb.ts';
+import type { DuckDbQueries } from '../core/duckdb.ts';
 import type { OnProgress } from '../core/progress.ts';
 import type { CatalogTable } from './catalog.ts';
 import type { writeChanges } from './changes.ts';
@@ -14,7 +14,7 @@ export interface TableJob {
   /** Holds the snapshot. */
   readonly session: SourceSession;
   readonly readers: SnapshotReaders;
-  readonly db: DuckDb;
+  readonly db: DuckDbQueries;
   readonly table: CatalogTable;
   readonly known: BronzeTable | undefined;
   readonly plan: ReadPlan;

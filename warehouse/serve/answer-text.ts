@@ -1,13 +1,12 @@
+import type { DuckDBDataChunk, DuckDBValue } from '@duckdb/node-api';
 import {
   DuckDBArrayValue,
   DuckDBBlobValue,
-  type DuckDBDataChunk,
   DuckDBListValue,
   DuckDBStructValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+} from '../core/duckdb-bindings.ts';
 import type { ColumnType } from './column-type.ts';
 import { csvField, type Json } from './csv-field.ts';
 import type { AnswerFormat } from './engine-protocol.ts';

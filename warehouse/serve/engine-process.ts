@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type DuckDBConnection, DuckDBInstance, StatementType } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { DuckDBInstance, StatementType } from '../core/duckdb-bindings.ts';
 import { quoteLiteral } from '../core/quote.ts';
 import { createAnswerWriter, jsonColumns } from './answer-text.ts';
 import type { EngineAnswer, EngineFailure, EngineReply, EngineRequest, EngineSettings } from './engine-protocol.ts';

@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection } from '@duckdb/node-api';
 import type { Dataset } from '../../../warehouse/core/dataset.ts';
+import { DuckDBInstance } from '../../../warehouse/core/duckdb-bindings.ts';
 import { createLog, type Log } from '../../../warehouse/core/log.ts';
 import type { Release } from '../../../warehouse/core/release.ts';
 import type { Caller, PinnedRelease } from '../../../warehouse/serve/index.ts';

@@ -35,7 +35,7 @@ export function encodeRun(value: number, count: number, width: number): Uint8Arr
 export function encodeBitmap(bitmap: Uint8Array, from: number, count: number): Uint8Array {
   const bytes = (count + 7) >> 3;
   const bits = alignBits(bitmap, from, count);
-  const out = new Uint8Array(bytes + Math.ceil(bytes / RUN_BYTES) * 5 + 16);
+  const out = new Uint8Array(bytes + Math.floor(bytes / RUN_BYTES) * 5 + 21);
   let to = 0;
   let packed = 0;
   let at = 0;
@@ -72,7 +72,7 @@ export function encodeLevels(levels: Uint8Array, count: number, width: 1 | 2): U
     same[group] = equal;
     for (let k = 0; k < width; k++) bits[group * width + k] = packed >> (8 * k);
   }
-  const out = new Uint8Array(bits.length + Math.ceil(groups / RUN_GROUPS) * 5 + 16);
+  const out = new Uint8Array(bits.length + Math.floor(groups / RUN_GROUPS) * 5 + 21);
   let to = 0;
   let packed = 0;
   let at = 0;

@@ -46,34 +46,46 @@ interface EncodedValues {
   readonly bounds: Bounds | undefined;
 }
 
-/** Encodes the pages of a leaf that holds `rows` (one or more) rows. */
+/**
+ * Encodes the pages of a leaf that holds `rows` (one or more) rows. What runs per value are functions of their own and no closures: V8 optimises
+ * those once, closures again and again for as long as they come and go.
+ */
 export function encodeLeaf(buffer: LeafBuffer, rows: number, limit: PageLimit): LeafPages {
-  const { leaf } = buffer;
   // No entry: every value is NULL, and nothing has to be numbered.
-  const numbered = buffer.isDictionary && buffer.entries > 0;
-  const memory = numbered ? dictionaryMemory(buffer) : buffer;
-  const encode = numbered ? numberedValues(buffer, memory) : plainValues(buffer);
-  const pages = cutSlices(buffer, rows, limit).map((slice): Page => {
-    const { body, bounds } = encode(slice);
-    const repetition = leaf.repeated ? repetitionLevels(buffer, slice) : new Uint8Array(0);
-    const definition = leaf.repeated ? definitionLevels(buffer, slice) : validityLevels(buffer, slice);
-    return {
-      firstRow: slice.firstRow,
-      rows: slice.rows,
-      entries: slice.entries,
-      nulls: slice.entries - slice.values,
-      levels: Buffer.concat([repetition, definition]),
-      repetitionBytes: repetition.length,
-      encoding: numbered ? ENCODING.dictionary : ENCODING.plain,
-      body,
-      extent: extentOf(leaf.type, memory.view, bounds),
-    };
-  });
+  const numbered = buffer.isDictionary && buffer.entries > 0 ? numberedLeaf(buffer) : undefined;
+  const pages: Page[] = [];
+  let place = 0;
+  for (const slice of cutSlices(buffer, rows, limit)) {
+    const encoded = numbered === undefined ? plainValues(buffer, slice, place) : numberedValues(numbered, slice);
+    place += encoded.body.length;
+    pages.push(makePage(buffer, slice, numbered, encoded));
+  }
+  if (numbered === undefined) return { dictionary: undefined, pages };
   return {
-    dictionary: numbered
-      ? { entries: buffer.entries, body: memory.u8.subarray(0, dictionaryBytes(buffer)) }
-      : undefined,
+    dictionary: { entries: buffer.entries, body: numbered.memory.u8.subarray(0, dictionaryBytes(buffer)) },
     pages,
+  };
+}
+
+function makePage(
+  buffer: LeafBuffer,
+  slice: Slice,
+  numbered: NumberedLeaf | undefined,
+  { body, bounds }: EncodedValues,
+): Page {
+  const { leaf } = buffer;
+  const repetition = leaf.repeated ? repetitionLevels(buffer, slice) : new Uint8Array(0);
+  const definition = leaf.repeated ? definitionLevels(buffer, slice) : validityLevels(buffer, slice);
+  return {
+    firstRow: slice.firstRow,
+    rows: slice.rows,
+    entries: slice.entries,
+    nulls: slice.entries - slice.values,
+    levels: Buffer.concat([repetition, definition]),
+    repetitionBytes: repetition.length,
+    encoding: numbered === undefined ? ENCODING.plain : ENCODING.dictionary,
+    body,
+    extent: extentOf(leaf.type, (numbered?.memory ?? buffer).view, bounds),
   };
 }
 
@@ -153,23 +165,19 @@ function definitionLevels({ levels }: LeafBuffer, { firstEntry, entries }: Slice
   return encodeLevels(definition, entries, 2);
 }
 
-function plainValues(buffer: LeafBuffer): (slice: Slice) => EncodedValues {
+/** Values of any length begin at `place`. */
+function plainValues(buffer: LeafBuffer, { firstValue, values }: Slice, place: number): EncodedValues {
   const { leaf, u8, view } = buffer;
+  if (values === 0) return { body: new Uint8Array(0), bounds: undefined };
   const { find } = orderOf(leaf.type);
-  let place = 0;
-  return ({ firstValue, values }) => {
-    if (values === 0) return { body: new Uint8Array(0), bounds: undefined };
-    if (find === undefined) {
-      const { min, max, end } = walkBytes(view, place, values);
-      const body = u8.subarray(place, end);
-      place = end;
-      return { body, bounds: { min, max } };
-    }
-    const bounds = find(buffer, firstValue, firstValue + values);
-    if (leaf.type.kind === 'boolean') return { body: packBits(buffer.i32, firstValue, values), bounds };
-    const bytes = leaf.words * 4;
-    return { body: u8.subarray(firstValue * bytes, (firstValue + values) * bytes), bounds };
-  };
+  if (find === undefined) {
+    const { min, max, end } = walkBytes(view, place, values);
+    return { body: u8.subarray(place, end), bounds: { min, max } };
+  }
+  const bounds = find(buffer, firstValue, firstValue + values);
+  if (leaf.type.kind === 'boolean') return { body: packBits(buffer.i32, firstValue, values), bounds };
+  const bytes = leaf.words * 4;
+  return { body: u8.subarray(firstValue * bytes, (firstValue + values) * bytes), bounds };
 }
 
 function packBits(i32: Int32Array, from: number, count: number): Uint8Array {
@@ -180,39 +188,66 @@ function packBits(i32: Int32Array, from: number, count: number): Uint8Array {
   return bits;
 }
 
-function numberedValues(buffer: LeafBuffer, memory: Memory): (slice: Slice) => EncodedValues {
-  const { entries, indexes, leaf } = buffer;
-  const { compare } = orderOf(leaf.type);
-  const width = Math.max(1, 32 - Math.clz32(entries - 1));
-  const places = entryPlaces(buffer);
-  const seen = new Int32Array(entries);
-  const picked = new Int32Array(entries);
-  let round = 0;
-  return ({ firstValue, values }) => {
-    if (values === 0) return { body: Uint8Array.of(width), bounds: undefined };
-    if (entries === 1) {
-      const run = encodeRun(0, values, width);
-      return {
-        body: Buffer.concat([Uint8Array.of(width), run]),
-        bounds: findPicked(compare, memory.view, places, picked, 1),
-      };
-    }
-    round++;
-    let used = 0;
-    const end = firstValue + values;
-    for (let i = firstValue; i < end && used < entries; i++) {
-      const entry = indexes[i] as number;
-      if (seen[entry] !== round) {
-        seen[entry] = round;
-        picked[used++] = entry;
-      }
-    }
-    const body = Buffer.allocUnsafe(8 + ((values + 7) >> 3) * width);
-    return {
-      body: body.subarray(0, packIndexes(indexes, firstValue, end, width, body, 0)),
-      bounds: findPicked(compare, memory.view, places, picked, used),
-    };
+/** What the pages of a numbered leaf have in common. */
+interface NumberedLeaf {
+  readonly buffer: LeafBuffer;
+  readonly memory: Memory;
+  /** Bits of a number. */
+  readonly width: number;
+  readonly places: Int32Array;
+  /** Per entry the page that used it last; the entries of a page. */
+  readonly seen: Int32Array;
+  readonly picked: Int32Array;
+  page: number;
+}
+
+function numberedLeaf(buffer: LeafBuffer): NumberedLeaf {
+  const { entries } = buffer;
+  return {
+    buffer,
+    memory: dictionaryMemory(buffer),
+    width: Math.max(1, 32 - Math.clz32(entries - 1)),
+    places: entryPlaces(buffer),
+    seen: new Int32Array(entries),
+    picked: new Int32Array(entries),
+    page: 0,
   };
+}
+
+function numberedValues(numbered: NumberedLeaf, { firstValue, values }: Slice): EncodedValues {
+  const { width, memory, places, picked } = numbered;
+  const { indexes, entries, leaf } = numbered.buffer;
+  const { compare } = orderOf(leaf.type);
+  if (values === 0) return { body: Uint8Array.of(width), bounds: undefined };
+  if (entries === 1) {
+    const body = Buffer.concat([Uint8Array.of(width), encodeRun(0, values, width)]);
+    return { body, bounds: findPicked(compare, memory.view, places, picked, 1) };
+  }
+  numbered.page++;
+  const end = firstValue + values;
+  const used = pickEntries(indexes, firstValue, end, numbered.seen, numbered.page, picked);
+  const body = Buffer.allocUnsafe(8 + ((values + 7) >> 3) * width);
+  const packed = packIndexes(indexes, firstValue, end, width, body, 0);
+  return { body: body.subarray(0, packed), bounds: findPicked(compare, memory.view, places, picked, used) };
+}
+
+/** The entries that values from..to have, each once; returns how many. */
+function pickEntries(
+  indexes: Int32Array,
+  from: number,
+  to: number,
+  seen: Int32Array,
+  page: number,
+  picked: Int32Array,
+): number {
+  let used = 0;
+  for (let i = from; i < to && used < picked.length; i++) {
+    const entry = indexes[i] as number;
+    if (seen[entry] === page) continue;
+    seen[entry] = page;
+    picked[used++] = entry;
+  }
+  return used;
 }
 
 /** Where each entry begins. */

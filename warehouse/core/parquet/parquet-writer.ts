@@ -1,12 +1,13 @@
 import { type Chunk, CODEC, makeChunk } from './chunk.ts';
 import { type Compressor, createCompressor } from './compression.ts';
 import { createFileOutput } from './file-output.ts';
-import { entryOf, makeFooter, type RowGroupEntry } from './footer.ts';
+import { type ChunkEntry, entryOf, makeFooter, type RowGroupEntry } from './footer.ts';
 import { columnOf, createGenerator } from './generated.ts';
 import type { LeafBuffer, RowGroup } from './leaf-buffer.ts';
 import { giveUpDictionary } from './leaf-buffer-memory.ts';
 import { encodeLeaf, type LeafPages, type PageLimit } from './pages.ts';
 import { type GeneratedColumn, type Leaf, leavesOf, type ParquetColumn } from './parquet-type.ts';
+import { type Extent, mergeExtents } from './statistics.ts';
 
 /**
  * Writes one Parquet file: row groups as they come, then the page index and the footer.
@@ -29,6 +30,8 @@ export interface ParquetFile {
   readonly bytes: number;
   /** Of the whole file, in hex. */
   readonly sha256: string;
+  /** Least and greatest values of the columns given, of each leaf in the order of leavesOf(). */
+  readonly extents: readonly Extent[];
 }
 
 export interface ParquetWriterOptions {
@@ -38,12 +41,16 @@ export interface ParquetWriterOptions {
   readonly generated: readonly GeneratedColumn[];
   /** Of zstd; default 1. */
   readonly compressionLevel?: number;
+  /** Shared with other writers and not closed with this one; default: its own. */
+  readonly compressor?: Compressor | undefined;
+  /** The file, once closed, stays through a power cut: for one that is kept. */
+  readonly flush?: boolean;
   /** Where pages end; default 40,960 rows or about 1 MB. */
   readonly pageLimit?: PageLimit;
 }
 
 const PAGE_LIMIT: PageLimit = { rows: 40_960, bytes: 1 << 20 };
-const COMPRESSION_LEVEL = 1;
+export const COMPRESSION_LEVEL = 1;
 /** Row groups for which a leaf is stored as it is after one that zstd could not make smaller: random values stay random. */
 const UNTRIED_GROUPS = 16;
 /** A chunk smaller than this says nothing of what comes. */
@@ -59,8 +66,8 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     createGenerator(generated, options.columns.length + index, limit),
   );
   const level = options.compressionLevel ?? COMPRESSION_LEVEL;
-  let compressor: Compressor | undefined;
-  const output = createFileOutput(options.path);
+  let own: Compressor | undefined;
+  const output = createFileOutput(options.path, { flush: options.flush ?? false });
   const untried = new Int32Array(leaves.length);
   const groups: RowGroupEntry[] = [];
   let rows = 0;
@@ -109,8 +116,7 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
       const groupRows = group.rows;
       const pages = encodeGroup(group);
       rows += groupRows;
-      compressor ??= createCompressor(level, groupRows);
-      const used = compressor;
+      const used = options.compressor ?? (own ??= createCompressor(level, groupRows));
       const chunks = Promise.all(
         pages.map((leafPages, index) => compressLeaf(leaves[index] as Leaf, index, leafPages, used)),
       );
@@ -123,17 +129,23 @@ export function createParquetWriter(options: ParquetWriterOptions): ParquetWrite
     async close() {
       try {
         await tail;
-        compressor?.close();
+        own?.close();
         await output.write(makeFooter(columns, leaves, groups, output.position));
       } catch (error) {
         await output.close().catch(() => undefined);
         throw error;
       }
-      return { rows, ...(await output.close()) };
+      const extents = leaves.slice(0, given).map((leaf, index) =>
+        mergeExtents(
+          leaf.type,
+          groups.map(({ chunks }) => (chunks[index] as ChunkEntry).extent),
+        ),
+      );
+      return { rows, extents, ...(await output.close()) };
     },
     async abort() {
       await tail.catch(() => undefined);
-      compressor?.close();
+      own?.close();
       await output.abort();
     },
   };

@@ -3,7 +3,7 @@ import type { CarriedColumn } from './carried-as.ts';
 import { createCopyWindow } from './copy-window.ts';
 import { WireFault } from './generate-decoder.ts';
 import { cut, misfitError, misfitReason, type QuarantinedRow, SHOWN_CHARACTERS } from './misfit.ts';
-import { createRowGroups, PASS_ROWS } from './row-groups.ts';
+import { createRowGroupMemory, createRowGroups, PASS_ROWS, type RowGroupMemory } from './row-groups.ts';
 import { wireText } from './wire-text.ts';
 import { canMisfit } from './wire-type.ts';
 
@@ -35,6 +35,8 @@ export interface CopyDecoderOptions {
   readonly key: readonly string[];
   readonly columns: readonly CarriedColumn[];
   readonly limits: CopyLimits;
+  /** Of the same columns and limits; default: its own. */
+  readonly memory?: RowGroupMemory | undefined;
   /** Called for each row left out. */
   readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
   /** Takes frames that are the driver's, between rows. */
@@ -64,7 +66,8 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
   const { columns, table, limits, onFrame } = options;
   const { windowBytes, tupleBytes } = limits;
   const window = createCopyWindow({ table, columns, windowBytes, tupleBytes, onFrame });
-  const groups = createRowGroups(columns, limits);
+  const memory = options.memory ?? createRowGroupMemory(columns, limits);
+  const groups = createRowGroups(columns, limits, memory);
   const starts = new Int32Array(PASS_ROWS);
   const places = new Int32Array(PASS_ROWS);
   const ends = new Int32Array(PASS_ROWS);
@@ -149,13 +152,10 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
           throw error instanceof WireFault ? explain(error, n) : error;
         }
         // The decoders went from field to field by their lengths: each row has to end where its frame does.
-        for (let r = 0; r < n; r++) {
-          if (places[r] === ends[r]) continue;
-          window.check(tuples, n);
-          throw new Error(
-            `The COPY of ${table} is malformed: a row of ${ends[r]} bytes was decoded up to ${places[r]}.`,
-          );
-        }
+        const r = firstDifference(places, ends, n);
+        if (r === n) continue;
+        window.check(tuples, n);
+        throw new Error(`The COPY of ${table} is malformed: a row of ${ends[r]} bytes was decoded up to ${places[r]}.`);
       }
     },
     isOver: () => window.isOver(),
@@ -164,11 +164,18 @@ export function createCopyDecoder(options: CopyDecoderOptions): CopyDecoder {
       window.finish();
       return groups.take();
     },
-    recycle: (group) => groups.recycle(group),
+    recycle: (group) => memory.recycle(group),
     rows: () => rows,
     quarantined: () => quarantined,
     bytes: () => window.copied(),
   };
+}
+
+/** The first of `n` places where both differ; n: nowhere. */
+function firstDifference(a: Int32Array, b: Int32Array, n: number): number {
+  let r = 0;
+  while (r < n && a[r] === b[r]) r++;
+  return r;
 }
 
 /** Where a tuple's field has its value, and its length. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, Submittable } from 'pg';
 import { BORROWED } from '../source-socket.ts';
 
@@ -9,11 +10,13 @@ import { BORROWED } from '../source-socket.ts';
  *   submit ── bytes to `onBytes` ── (end or error frame) ── release: the rest to pg's own parser ── handleReadyForQuery / handleError
  */
 export interface CopyQuery extends Submittable {
-  /** Resolves when bytes came since the last call; throws the server's error, or what fail() was given. */
-  more(): Promise<void>;
+  /** Resolves with the number of bytes that came since the last call, once there are any; throws the server's error, or what fail() was given. */
+  more(): Promise<number>;
   /** No more bytes until resume(). */
   pause(): void;
   resume(): void;
+  /** Lets bytes come together for a moment: a server sends 8 KB at a time, and a reader that is as fast would be woken, and wake the server, for each of them. */
+  rest(): Promise<void>;
   /** Gives pg a frame that stood between rows. */
   forward(frame: Buffer): void;
   /** Gives the connection back with the bytes that are pg's, and resolves with the server's count of rows once it is ready for another statement. */
@@ -21,6 +24,8 @@ export interface CopyQuery extends Submittable {
   /** Ends more() and release() with this error; the connection is then of no more use. */
   readonly fail: (error: unknown) => void;
 }
+
+const REST_MS = 1;
 
 type OnData = (bytes: Buffer) => void;
 
@@ -36,13 +41,13 @@ export function createCopyQuery(text: string, onBytes: OnData): CopyQuery & Hand
   let stream: Connection['stream'] | undefined;
   let pgListener: OnData = () => undefined;
   let rows = 0;
-  let arrived = false;
+  let arrived = 0;
   let outcome: { readonly rows: number } | { readonly error: unknown } | undefined;
   let wake = (): void => undefined;
 
   const take = (bytes: Buffer): void => {
     onBytes(bytes);
-    arrived = true;
+    arrived += bytes.length;
     wake();
   };
   const settle = (result: NonNullable<typeof outcome>): void => {
@@ -75,11 +80,18 @@ export function createCopyQuery(text: string, onBytes: OnData): CopyQuery & Hand
       connection.query(text);
     },
     more: async () => {
-      await until(() => arrived);
-      arrived = false;
+      await until(() => arrived > 0);
+      const bytes = arrived;
+      arrived = 0;
+      return bytes;
     },
     pause: () => void stream?.pause(),
     resume: () => void stream?.resume(),
+    rest: async () => {
+      stream?.pause();
+      await sleep(REST_MS);
+      if (!isSettled()) stream?.resume();
+    },
     forward: (frame) => pgListener(frame),
     release: async (rest) => {
       detach();

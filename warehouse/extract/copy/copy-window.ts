@@ -131,7 +131,8 @@ export function createCopyWindow(options: CopyWindowOptions): CopyWindow {
       bytes.set(chunk, end);
       end += chunk.length;
     },
-    take: (max, { starts, places, ends }) => {
+    take: (max, found) => {
+      const { starts, places, ends } = found;
       let n = 0;
       let p = start;
       known = 0;
@@ -156,6 +157,16 @@ export function createCopyWindow(options: CopyWindowOptions): CopyWindow {
           refuseLarge(size, field);
           known = size + FRAME_BYTES;
           break;
+        }
+        if (state === 'tuples') {
+          const before = n;
+          n = scanTuples(b, v, p, all, fields, max, found, n);
+          if (n > before) {
+            const behind = ends[n - 1] as number;
+            copied += behind - p - FRAME_BYTES * (n - before);
+            p = behind;
+            continue;
+          }
         }
         let tuple = p + FRAME_BYTES;
         p = next;
@@ -204,4 +215,34 @@ export function createCopyWindow(options: CopyWindowOptions): CopyWindow {
       throw fault(`it ends after ${end - start} bytes of ${state === 'header' ? 'its header' : 'a row'}`);
     },
   };
+}
+
+/**
+ * Finds whole tuples from `p` on as long as one follows the other, `n` of `max` found before; returns how many are found then. A function of
+ * its own for all reads of the process: V8 would optimise a closure of each read anew.
+ */
+function scanTuples(
+  bytes: Uint8Array,
+  view: DataView,
+  p: number,
+  end: number,
+  fields: number,
+  max: number,
+  { starts, places, ends }: FoundTuples,
+  n: number,
+): number {
+  let count = n;
+  let at = p;
+  // A tuple has at least its number of fields.
+  while (count < max && at + FRAME_BYTES + 2 <= end) {
+    const next = at + 1 + view.getInt32(at + 1);
+    const tuple = at + FRAME_BYTES;
+    if (bytes[at] !== COPY_DATA || next > end || next < tuple + 2 || view.getInt16(tuple) !== fields) break;
+    starts[count] = tuple;
+    places[count] = tuple + 2;
+    ends[count] = next;
+    count++;
+    at = next;
+  }
+  return count;
 }

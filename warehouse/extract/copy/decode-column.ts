@@ -25,16 +25,18 @@ export function columnSource(wire: WireType, dictionary: boolean): ColumnSource 
   const leaves = leavesOf([{ name: '', type: parquetTypeOf(wire) }]);
   if (wire.kind === 'list') return listSource(leaves, wire.element);
   const width = widthOf(wire);
+  const putBits = (at: string): string => leaves.map((_, k) => `v${k}[${at}] = bits;`).join(' ');
   return {
-    declarations: leaves.map((leaf, k) => leafDeclarations(leaf, k, dictionary)).join('\n'),
-    save: leaves.map((leaf, k) => leafSave(leaf, k, dictionary)).join(' '),
-    body: `const L = dv.getInt32(p); p += 4;
-      if (L >= 0) {
-        const end = p + L;
-        ${width === undefined ? '' : `if (L !== ${width}) bad(column, p);`}
-        ${valueSource(wire, leaves, dictionary)}
-        p = end;
-      } else if (L !== -1) bad(column, p);`,
+    declarations: `${leaves.map((leaf, k) => leafDeclarations(leaf, k, dictionary)).join('\n')} let bits = v0[firstRow >> 3];`,
+    save: `${leaves.map((leaf, k) => leafSave(leaf, k, dictionary)).join(' ')} if (((firstRow + n) & 7) !== 0) { ${putBits('(firstRow + n) >> 3')} }`,
+    // The bits of eight rows are put down at once.
+    body: `const L = dv.getInt32(p); p = (p + 4) | 0;
+      if (L ${width === undefined ? '>= 0' : `=== ${width}`}) {
+        ${valueSource(wire, dictionary)}
+        bits |= 1 << (row & 7);
+        p = (p + L) | 0;
+      } else if (L !== -1) bad(column, p);
+      if ((row & 7) === 7) { ${putBits('row >> 3')} bits = 0; }`,
   };
 }
 
@@ -49,24 +51,19 @@ function leafSave(leaf: Leaf, i: number, dictionary: boolean): string {
   return dictionary ? dictionarySave(i) : plainBytesSave(i);
 }
 
-function valueSource(
-  wire: Exclude<WireType, { readonly kind: 'list' }>,
-  leaves: readonly Leaf[],
-  dictionary: boolean,
-): string {
-  const valid = leaves.map((_, k) => `v${k}[row >> 3] |= 1 << (row & 7);`).join(' ');
+function valueSource(wire: Exclude<WireType, { readonly kind: 'list' }>, dictionary: boolean): string {
   if (wire.kind === 'timetz') {
     // Postgres counts the seconds west of Greenwich.
-    return `${valid} d0[o0] = dv.getInt32(p + 4); d0[o0 + 1] = dv.getInt32(p); o0 += 2; d1[o1++] = -dv.getInt32(p + 8);`;
+    return `d0[o0] = dv.getInt32(p + 4); d0[o0 + 1] = dv.getInt32(p); o0 += 2; d1[o1++] = -dv.getInt32(p + 8);`;
   }
   if (wire.kind === 'interval') {
     // Since Postgres 17 the extremes of all three are infinity, which a struct of numbers has no name for.
     return `const high = dv.getInt32(p), low = dv.getInt32(p + 4), days = dv.getInt32(p + 8), months = dv.getInt32(p + 12);
       if ((months === 2147483647 && days === 2147483647 && high === 2147483647 && low === -1)
         || (months === -2147483648 && days === -2147483648 && high === -2147483648 && low === 0)) bad(column, p);
-      ${valid} d0[o0++] = months; d1[o1++] = days; d2[o2] = low; d2[o2 + 1] = high; o2 += 2;`;
+      d0[o0++] = months; d1[o1++] = days; d2[o2] = low; d2[o2 + 1] = high; o2 += 2;`;
   }
-  return `${scalarPut(wire, dictionary)} ${valid}`;
+  return scalarPut(wire, dictionary);
 }
 
 /** Takes the value at p, of L bytes, into the first leaf. */

@@ -5,6 +5,7 @@ import type { CarriedColumn } from './carried-as.ts';
 import { COPY_LIMITS, type CopyLimits, createCopyDecoder } from './copy-decoder.ts';
 import { createCopyQuery } from './copy-query.ts';
 import type { QuarantinedRow } from './misfit.ts';
+import type { RowGroupMemory } from './row-groups.ts';
 import type { WireType } from './wire-type.ts';
 
 export interface ReadCopyOptions {
@@ -22,6 +23,10 @@ export interface ReadCopyOptions {
   readonly onProgress?: ((rows: number, bytes: number) => void) | undefined;
   readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
   readonly limits?: Partial<CopyLimits> | undefined;
+  /** For row groups of these columns and limits. */
+  readonly memory?: RowGroupMemory | undefined;
+  /** Called once all rows have arrived: the session may take another statement while the last row groups are with the sink. */
+  readonly onArrived?: (() => void) | undefined;
 }
 
 export interface ReadCopyResult {
@@ -32,6 +37,9 @@ export interface ReadCopyResult {
   /** Bytes of the COPY. */
   readonly bytes: number;
 }
+
+/** Fewer bytes at a time cost more to be woken for than to be decoded. */
+const FEW_BYTES = 64 << 10;
 
 /**
  * Reads a query by COPY (FORMAT BINARY) into row groups. All calls of the sink have ended when it returns or throws. After an error of the sink
@@ -61,18 +69,22 @@ export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult
       query.resume();
     };
     while (!decoder.isOver()) {
-      await query.more();
+      const arrived = await query.more();
       for (let group = decoder.next(); group !== undefined; group = decoder.next()) await hand(group);
       if (decoder.bytes() > bytes) onProgress?.(decoder.rows(), decoder.bytes());
       bytes = decoder.bytes();
+      if (arrived < FEW_BYTES && !decoder.isOver()) await query.rest();
     }
     const sent = await query.release(decoder.rest());
     const last = decoder.end();
-    if (last !== undefined) await hand(last);
-    await flight.all();
     if (sent !== decoder.rows()) {
       throw new Error(`COPY of ${options.table} sent ${sent} rows, of which ${decoder.rows()} arrived`);
     }
+    if (isRaw) await setEncoding(session, 'UTF8');
+    options.onArrived?.();
+    // The connection is no longer this COPY's to pause.
+    if (last !== undefined) flight.send(last, () => decoder.recycle(last));
+    await flight.all();
   } catch (error) {
     query.fail(error);
     await flight.settled();
@@ -82,7 +94,6 @@ export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult
   } finally {
     signal?.removeEventListener('abort', abort);
   }
-  if (isRaw) await setEncoding(session, 'UTF8');
   return { rows: decoder.rows() - decoder.quarantined(), quarantined: decoder.quarantined(), bytes };
 }
 

@@ -25,93 +25,128 @@ const DICTIONARIES = 100;
 /** Spare room per pass, over all leaves of varying length; beyond it each leaf's bytes are counted first. */
 const ROOM_BYTES = 16 << 20;
 
+/** Buffers of row groups and what is known of their columns, for one read after another of the same columns, or several at once. */
+export interface RowGroupMemory {
+  /** An empty group; its buffers are made anew when all others are out. */
+  take(): RowGroup;
+  /** Gives a group's buffers back. */
+  recycle(group: RowGroup): void;
+  /** Leaves whose values may be numbered. */
+  readonly candidates: ReadonlySet<number>;
+  /** A leaf's dictionary overflowed: it stays plain for some groups. */
+  overflowed(leaf: number): void;
+  /** Rows of a group. */
+  readonly rows: number;
+  readonly leaves: readonly Leaf[];
+}
+
 export interface RowGroups {
   /** Rows that still fit the present group. */
   room(): number;
   /** Decodes whole tuples, at most room() and PASS_ROWS of them, `passBytes` altogether. places[r]: first field of tuple r, changed. Throws a WireFault. */
   decode(bytes: Uint8Array, view: DataView, places: Int32Array, n: number, passBytes: number): void;
-  /** The present group, if it has rows; the next one begins. Give it back with recycle() when its buffers may be used again. */
+  /** The present group, if it has rows; the next one begins. Give it back to the memory when its buffers may be used again. */
   take(): RowGroup | undefined;
-  recycle(group: RowGroup): void;
 }
 
-/** Row groups of at most `rows` rows and about `bytes` bytes; buffers are made as often as groups are out at the same time. */
-export function createRowGroups(
-  columns: readonly CarriedColumn[],
-  limits: { readonly rows: number; readonly bytes: number },
-): RowGroups {
+export interface RowGroupLimits {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** Memory for row groups of at most `rows` rows; buffers are made as often as groups are out at the same time. */
+export function createRowGroupMemory(columns: readonly CarriedColumn[], limits: RowGroupLimits): RowGroupMemory {
   const leaves = leavesOf(columns.map(({ name, parquet }) => ({ name, type: parquet })));
   const candidates = dictionaryLeaves(leaves);
   const rows = rowsPerGroup(leaves, limits);
-  const varying = leaves.flatMap((leaf, i) => (leaf.words === 0 || leaf.repeated ? [i] : []));
   const plainUntil = new Map<number, number>();
   const free: RowGroup[] = [];
-  const firstLeaves = columns.map((_, index) => leaves.findIndex((leaf) => leaf.column === index));
   let number = 0;
-  let group = makeRowGroup(
-    leaves,
-    rows,
-    leaves.map((_, i) => candidates.has(i)),
-  );
-  const decodersOf = (of: RowGroup): DecodeColumn[] =>
-    columns.map(({ wire }, i) => decoderFor(wire, of.leaves[firstLeaves[i] as number]?.isDictionary === true));
-  let decoders = decodersOf(group);
-
   const isNumbered = (i: number): boolean => candidates.has(i) && (plainUntil.get(i) ?? 0) <= number;
-  const makePlain = (): void => {
-    let changed = false;
-    for (const i of candidates) {
-      const leaf = group.leaves[i] as LeafBuffer;
-      if (!leaf.isDictionary) continue;
-      if (leaf.entries <= DICTIONARY_MAX_ENTRIES - PASS_ROWS && leaf.dictionaryUsed < DICTIONARY_MAX_BYTES) continue;
-      giveUpDictionary(leaf);
-      plainUntil.set(i, number + PLAIN_GROUPS);
-      changed = true;
-    }
-    if (changed) decoders = decodersOf(group);
-  };
-  const isFull = (): boolean => group.rows >= rows || bytesOf(group) >= limits.bytes;
-
   return {
-    room: () => (isFull() ? 0 : rows - group.rows),
-    decode: (bytes, view, places, n, passBytes) => {
-      if (passBytes * varying.length <= ROOM_BYTES) {
-        for (const i of varying) makeRoom(group.leaves[i] as LeafBuffer, passBytes, n);
-      } else {
-        const sums = fieldBytes(view, places, n, columns.length);
-        for (const i of varying) {
-          const leaf = group.leaves[i] as LeafBuffer;
-          makeRoom(leaf, sums[leaf.leaf.column] as number, n);
-        }
-      }
-      for (let i = 0; i < columns.length; i++) {
-        const decode = decoders[i] as DecodeColumn;
-        decode(group.leaves, firstLeaves[i] as number, i, bytes, view, places, group.rows, n);
-      }
-      group.rows += n;
-      makePlain();
-    },
+    candidates,
+    rows,
+    leaves,
     take: () => {
-      if (group.rows === 0) return undefined;
-      const done = group;
-      // A dictionary that most values add to only makes the file longer.
-      for (const leaf of done.leaves) if (leaf.isDictionary && leaf.entries * 2 > leaf.count) giveUpDictionary(leaf);
-      number++;
-      const next = free.pop();
-      next?.leaves.forEach((leaf, i) => reset(leaf, isNumbered(i)));
-      group =
-        next ??
+      const group = free.pop();
+      if (group !== undefined) {
+        group.rows = 0;
+        group.leaves.forEach((leaf, i) => reset(leaf, isNumbered(i)));
+      }
+      const taken =
+        group ??
         makeRowGroup(
           leaves,
           rows,
           leaves.map((_, i) => isNumbered(i)),
         );
-      group.rows = 0;
-      decoders = decodersOf(group);
-      return done;
+      number++;
+      return taken;
     },
-    recycle: (done) => {
-      free.push(done);
+    recycle: (group) => {
+      free.push(group);
+    },
+    overflowed: (leaf) => {
+      plainUntil.set(leaf, number + PLAIN_GROUPS);
+    },
+  };
+}
+
+/** Row groups of at most `rows` rows and about `bytes` bytes. */
+export function createRowGroups(
+  columns: readonly CarriedColumn[],
+  limits: RowGroupLimits,
+  memory: RowGroupMemory,
+): RowGroups {
+  const { leaves, rows, candidates } = memory;
+  const varying = leaves.flatMap((leaf, i) => (leaf.words === 0 || leaf.repeated ? [i] : []));
+  const firstLeaves = columns.map((_, index) => leaves.findIndex((leaf) => leaf.column === index));
+  let group: RowGroup | undefined;
+  const decodersOf = (of: RowGroup): DecodeColumn[] =>
+    columns.map(({ wire }, i) => decoderFor(wire, of.leaves[firstLeaves[i] as number]?.isDictionary === true));
+  let decoders: DecodeColumn[] = [];
+
+  const begin = (): RowGroup => {
+    const begun = memory.take();
+    decoders = decodersOf(begun);
+    return begun;
+  };
+  const makePlain = (of: RowGroup): void => {
+    let changed = false;
+    for (const i of candidates) {
+      const leaf = of.leaves[i] as LeafBuffer;
+      if (!leaf.isDictionary) continue;
+      if (leaf.entries <= DICTIONARY_MAX_ENTRIES - PASS_ROWS && leaf.dictionaryUsed < DICTIONARY_MAX_BYTES) continue;
+      giveUpDictionary(leaf);
+      memory.overflowed(i);
+      changed = true;
+    }
+    if (changed) decoders = decodersOf(of);
+  };
+
+  return {
+    room: () => {
+      if (group === undefined) return rows;
+      return bytesOf(group) >= limits.bytes ? 0 : rows - group.rows;
+    },
+    decode: (bytes, view, places, n, passBytes) => {
+      group ??= begin();
+      const sums = passBytes * varying.length <= ROOM_BYTES ? undefined : fieldBytes(view, places, n, columns.length);
+      for (const i of varying) {
+        const leaf = group.leaves[i] as LeafBuffer;
+        makeRoom(leaf, sums === undefined ? passBytes : (sums[leaf.leaf.column] as number), n);
+      }
+      decodeColumns(group, decoders, firstLeaves, bytes, view, places, n);
+      group.rows += n;
+      makePlain(group);
+    },
+    take: () => {
+      const done = group;
+      group = undefined;
+      // A dictionary that most values add to only makes the file longer.
+      for (const leaf of done?.leaves ?? [])
+        if (leaf.isDictionary && leaf.entries * 2 > leaf.count) giveUpDictionary(leaf);
+      return done;
     },
   };
 }
@@ -128,6 +163,22 @@ function rowsPerGroup(leaves: readonly Leaf[], limits: { readonly rows: number; 
   const affordable = Math.max(1, Math.floor(limits.bytes / rowBytes));
   // DuckDB works in steps of 2,048 rows.
   return Math.min(limits.rows, affordable > 2_048 ? affordable - (affordable % 2_048) : affordable);
+}
+
+/** A function of its own for all reads of the process: V8 would optimise a closure of each read anew. */
+function decodeColumns(
+  group: RowGroup,
+  decoders: readonly DecodeColumn[],
+  firstLeaves: readonly number[],
+  bytes: Uint8Array,
+  view: DataView,
+  places: Int32Array,
+  n: number,
+): void {
+  for (let i = 0; i < decoders.length; i++) {
+    const decode = decoders[i] as DecodeColumn;
+    decode(group.leaves, firstLeaves[i] as number, i, bytes, view, places, group.rows, n);
+  }
 }
 
 function bytesOf(group: RowGroup): number {

@@ -2,6 +2,7 @@ import type { DuckDb } from '../../core/duckdb.ts';
 import { quoteIdentifier } from '../../core/quote.ts';
 import { differRows } from '../build/row-difference.ts';
 import type { StoredColumn } from '../build/warehouse-engine.ts';
+import { SIGN_COLUMN } from '../delta/derivation.ts';
 
 /** Two tables compared row by row: by key where it names each row once on both sides, as bags elsewhere. */
 
@@ -43,15 +44,58 @@ export interface ComparedTables {
   readonly sample: number;
 }
 
-/** Compares the columns that both have; where a type differs, the values are compared as text. */
+/**
+ * Compares the columns that both have; where a type differs, the values are compared as text. First as bags, which is one pass over both; the
+ * rows that differ, few as a rule, are then told apart by key.
+ */
 export async function compareTables(db: DuckDb, tables: ComparedTables): Promise<RowsDifference> {
   const shared = sharedColumns(tables);
-  const names = new Set(shared.map(({ name }) => name));
-  const hasKey = tables.key.length > 0 && tables.key.every((name) => names.has(name));
-  if (hasKey && (await isKey(db, tables.before, tables.key)) && (await isKey(db, tables.after, tables.key))) {
-    return compareByKey(db, tables, shared);
+  const [counts] = await db.rows<{ before: bigint; after: bigint }>(
+    `select (select count(*) from ${tables.before}) as before, (select count(*) from ${tables.after}) as after`,
+  );
+  const rows = { rowsBefore: Number(counts?.before), rowsAfter: Number(counts?.after) };
+  if (shared.length === 0)
+    return {
+      by: 'bag',
+      ...rows,
+      added: rows.rowsAfter,
+      removed: rows.rowsBefore,
+      changed: 0,
+      columns: [],
+      samples: [],
+    };
+  const list = shared
+    .map(({ name, sameType }) =>
+      sameType ? quoteIdentifier(name) : `${quoteIdentifier(name)}::varchar as ${quoteIdentifier(name)}`,
+    )
+    .join(', ');
+  try {
+    await differRows(db, DIFFERENCE, {
+      before: `select ${list} from ${tables.before}`,
+      after: `select ${list} from ${tables.after}`,
+      columns: shared,
+    });
+    return (await haveKey(db, tables, shared))
+      ? { by: 'key', ...rows, ...(await tellByKey(db, tables, shared)) }
+      : { by: 'bag', ...rows, ...(await tellAsBags(db, tables.sample)) };
+  } finally {
+    await db.run(`drop table if exists ${DIFFERENCE}`);
   }
-  return compareBags(db, tables, shared);
+}
+
+const DIFFERENCE = quoteIdentifier('_sluice_difference');
+const SIGN = quoteIdentifier(SIGN_COLUMN);
+
+type Told = Omit<RowsDifference, 'by' | 'rowsBefore' | 'rowsAfter'>;
+
+async function haveKey(db: DuckDb, { before, after, key }: ComparedTables, shared: readonly SharedColumn[]) {
+  const names = new Set(shared.map(({ name }) => name));
+  return (
+    key.length > 0 &&
+    key.every((name) => names.has(name)) &&
+    (await isKey(db, before, key)) &&
+    (await isKey(db, after, key))
+  );
 }
 
 interface SharedColumn {
@@ -84,30 +128,23 @@ function differs({ name, type, sameType }: SharedColumn): string {
     : plain;
 }
 
-async function compareByKey(
-  db: DuckDb,
-  tables: ComparedTables,
-  shared: readonly SharedColumn[],
-): Promise<RowsDifference> {
+async function tellByKey(db: DuckDb, tables: ComparedTables, shared: readonly SharedColumn[]): Promise<Told> {
   const key = new Set(tables.key);
   const values = shared.filter(({ name }) => !key.has(name));
   const on = tables.key.map((name) => `b.${quoteIdentifier(name)} is not distinct from a.${quoteIdentifier(name)}`);
-  const joined = `(select *, true as ${HERE} from ${tables.before}) as b
-    full join (select *, true as ${HERE} from ${tables.after}) as a on ${on.join(' and ')}`;
-  const both = `b.${HERE} and a.${HERE}`;
-  const anyDiffers = values.length === 0 ? 'false' : values.map(differs).join(' or ');
+  const joined = `(from ${DIFFERENCE} where ${SIGN} < 0) as b full join (from ${DIFFERENCE} where ${SIGN} > 0) as a on ${on.join(' and ')}`;
+  const both = `b.${SIGN} is not null and a.${SIGN} is not null`;
   const [row = {}] = await db.rows<Record<string, bigint>>(
-    `select count(b.${HERE}) as before, count(a.${HERE}) as after,
-       count(*) filter (where b.${HERE} is null) as added, count(*) filter (where a.${HERE} is null) as removed,
-       count(*) filter (where ${both} and (${anyDiffers})) as changed
+    `select count(*) filter (where b.${SIGN} is null) as added, count(*) filter (where a.${SIGN} is null) as removed,
+       count(*) filter (where ${both}) as changed
        ${values.map((column, i) => `, count(*) filter (where ${both} and ${differs(column)}) as c${i}`).join('')}
      from ${joined}`,
   );
   const countOf = (name: string): number => Number(row[name] ?? 0);
   const kinds = [
-    { kind: 'added', where: `b.${HERE} is null`, count: countOf('added') },
-    { kind: 'removed', where: `a.${HERE} is null`, count: countOf('removed') },
-    { kind: 'changed', where: `${both} and (${anyDiffers})`, count: countOf('changed') },
+    { kind: 'added', where: `b.${SIGN} is null`, count: countOf('added') },
+    { kind: 'removed', where: `a.${SIGN} is null`, count: countOf('removed') },
+    { kind: 'changed', where: both, count: countOf('changed') },
   ] as const;
   const samples: SampleRow[] = [];
   for (const { kind, where, count } of kinds) {
@@ -126,9 +163,6 @@ async function compareByKey(
     samples.push(...rows.map((cell) => toSample(kind, cell, tables.key, values)));
   }
   return {
-    by: 'key',
-    rowsBefore: countOf('before'),
-    rowsAfter: countOf('after'),
     added: countOf('added'),
     removed: countOf('removed'),
     changed: countOf('changed'),
@@ -138,8 +172,6 @@ async function compareByKey(
     samples,
   };
 }
-
-const HERE = quoteIdentifier('_sluice_here');
 
 function toSample(
   kind: SampleRow['kind'],
@@ -161,53 +193,21 @@ function toSample(
   };
 }
 
-const BAG = quoteIdentifier('_sluice_bag_difference');
-
-async function compareBags(
-  db: DuckDb,
-  tables: ComparedTables,
-  shared: readonly SharedColumn[],
-): Promise<RowsDifference> {
-  const list = shared
-    .map(({ name, sameType }) =>
-      sameType ? quoteIdentifier(name) : `${quoteIdentifier(name)}::varchar as ${quoteIdentifier(name)}`,
-    )
-    .join(', ');
-  const sign = quoteIdentifier('_sluice_sign');
-  const [counts] = await db.rows<{ before: bigint; after: bigint }>(
-    `select (select count(*) from ${tables.before}) as before, (select count(*) from ${tables.after}) as after`,
+async function tellAsBags(db: DuckDb, sample: number): Promise<Told> {
+  const [row] = await db.rows<{ added: bigint; removed: bigint }>(
+    `select coalesce(sum(${SIGN}) filter (where ${SIGN} > 0), 0)::bigint as added,
+            coalesce(-sum(${SIGN}) filter (where ${SIGN} < 0), 0)::bigint as removed from ${DIFFERENCE}`,
   );
-  const facts = {
-    by: 'bag',
-    rowsBefore: Number(counts?.before),
-    rowsAfter: Number(counts?.after),
-    changed: 0,
-    columns: [],
-  } as const;
-  if (shared.length === 0) return { ...facts, added: facts.rowsAfter, removed: facts.rowsBefore, samples: [] };
-  try {
-    const { table } = await differRows(db, BAG, {
-      before: `select ${list} from ${tables.before}`,
-      after: `select ${list} from ${tables.after}`,
-      columns: shared,
-    });
-    const [row] = await db.rows<{ added: bigint; removed: bigint }>(
-      `select coalesce(sum(${sign}) filter (where ${sign} > 0), 0)::bigint as added,
-              coalesce(-sum(${sign}) filter (where ${sign} < 0), 0)::bigint as removed from ${table}`,
+  const samples: SampleRow[] = [];
+  for (const kind of ['added', 'removed'] as const) {
+    if (sample === 0) break;
+    const rows = await db.rows<Record<string, string | null>>(
+      `select columns(* exclude (${SIGN}))::varchar from (
+         select * from ${DIFFERENCE} where ${SIGN} ${kind === 'added' ? '>' : '<'} 0 order by all limit ${sample})`,
     );
-    const samples: SampleRow[] = [];
-    for (const kind of ['added', 'removed'] as const) {
-      if (tables.sample === 0) break;
-      const rows = await db.rows<Record<string, string | null>>(
-        `select columns(* exclude (${sign}))::varchar from (
-           select * from ${table} where ${sign} ${kind === 'added' ? '>' : '<'} 0 order by all limit ${tables.sample})`,
-      );
-      samples.push(
-        ...rows.map((cells) => ({ kind, key: {}, ...(kind === 'added' ? { after: cells } : { before: cells }) })),
-      );
-    }
-    return { ...facts, added: Number(row?.added), removed: Number(row?.removed), samples };
-  } finally {
-    await db.run(`drop table if exists ${BAG}`);
+    samples.push(
+      ...rows.map((cells) => ({ kind, key: {}, ...(kind === 'added' ? { after: cells } : { before: cells }) })),
+    );
   }
+  return { added: Number(row?.added), removed: Number(row?.removed), changed: 0, columns: [], samples };
 }
