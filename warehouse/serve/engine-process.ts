@@ -91,7 +91,7 @@ async function query(request: Extract<EngineRequest, { kind: 'query' }>): Promis
   }
   const query: Running = { connection, stop: undefined, interrupting: undefined };
   running.set(request.id, query);
-  const deadline = setTimeout(() => stop(query, 'timeout'), Math.max(0, request.budgetMs));
+  const deadline = setTimeout(() => stop(query, 'timeout'), request.budgetMs);
   let healthy = false;
   let outcome: EngineReply;
   try {

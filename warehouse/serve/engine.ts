@@ -136,6 +136,8 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
         send({ kind: 'check', id, sql });
       }),
     run: (query) => {
+      const budgetMs = query.deadline - performance.now();
+      if (budgetMs <= 0) return { answer: Promise.reject(timedOut(limits)), settled: Promise.resolve() };
       const id = nextId++;
       const answer = Promise.withResolvers<EngineAnswer>();
       const settled = Promise.withResolvers<void>();
@@ -150,8 +152,7 @@ export async function startEngine(goldPath: string, limits: ServingLimits, log: 
           kill(child);
         }, limits.graceMs);
       };
-      const budgetMs = query.deadline - performance.now();
-      const deadline = setTimeout(() => giveUp(timedOut(limits)), Math.max(0, budgetMs));
+      const deadline = setTimeout(() => giveUp(timedOut(limits)), budgetMs);
       const onAbort = (): void => giveUp(cancelled());
       query.signal?.addEventListener('abort', onAbort, { once: true });
       const finish = (): void => {
