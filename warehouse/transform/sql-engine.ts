@@ -145,7 +145,12 @@ async function parseBatch(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): Pr
 
 function readParsed(sql: string, answer: string): ParsedSql {
   const json = markNumbers(answer);
-  const tree = JSON.parse(json) as AstNode;
+  const tree = parseTree(json);
+  if (tree === undefined) {
+    const offset = sql.search(BEYOND_DOUBLE);
+    const message = 'a number is larger than a DOUBLE can hold (about 1.8e308)';
+    return { kind: 'problem', message, subtype: 'NUMBER', name: undefined, offset: offset < 0 ? undefined : offset };
+  }
   if (tree['error'] === true) {
     const position = textOf(tree['position']);
     return {
@@ -168,6 +173,18 @@ function readParsed(sql: string, answer: string): ParsedSql {
     node,
     json: isFramed ? json.slice(FRAME_START.length, -FRAME_END.length) : JSON.stringify(node),
   };
+}
+
+const BEYOND_DOUBLE = /\b\d[\d_.]*e\+?[\d_]{3,}|\b\d[\d_]{308,}/i;
+
+/** DuckDB's tree; undefined where it has a number that JSON has no word for: DuckDB writes Infinity. */
+function parseTree(json: string): AstNode | undefined {
+  try {
+    return JSON.parse(json) as AstNode;
+  } catch (error) {
+    if (/:-?Infinity\b/.test(json)) return undefined;
+    throw error;
+  }
 }
 
 const FRAME_START = '{"error":false,"statements":[{"node":';

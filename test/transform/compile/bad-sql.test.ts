@@ -20,6 +20,12 @@ refuses([
     problems: ['sql/silver/app/m.sql:4:20: unknown column zzz'],
   },
   {
+    says: 'a number beyond DOUBLE',
+    files: silver(`select id,\n  1e400 as x from ${PAYMENTS}`),
+    code: 'MODEL_SQL_INVALID',
+    problems: ['sql/silver/app/m.sql:5:3: a number is larger than a DOUBLE can hold (about 1.8e308)'],
+  },
+  {
     says: 'an unknown alias',
     files: silver(`select q.id from ${PAYMENTS} p`),
     code: 'MODEL_COLUMN_UNKNOWN',
