@@ -7,8 +7,8 @@ export interface FindToolsOptions extends Omit<FindToolOptions, 'onProgress'> {
 }
 
 /**
- * Several server programs at once: one is fetched while another compiles. All have ended before a
- * failure is told, so that what could be had is kept. Throws TOOL_UNAVAILABLE with the name of each that failed.
+ * Several server programs at once: one is fetched while another compiles. All have ended before a failure is told, so that what could be had is
+ * kept. Throws TOOL_UNAVAILABLE with the name of each that failed.
  */
 export async function findTools(names: readonly ToolName[], options: FindToolsOptions): Promise<readonly Tool[]> {
   const { onProgress, ...shared } = options;

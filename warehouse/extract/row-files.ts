@@ -14,6 +14,7 @@ import {
 } from '../core/parquet/index.ts';
 import { quoteIdentifier, quoteLiteral } from '../core/quote.ts';
 import { type ColumnRange, printRange } from './column-range.ts';
+import { isoInstant, readInstant } from './instant.ts';
 
 /** Row groups into Parquet files of about the size that object stores like, one after another. */
 
@@ -142,11 +143,10 @@ function metaColumns(extractedAt: string, takeNumbers: (rows: number) => bigint)
 
 /** Microseconds since 1970 of an ISO instant with six digits and Z. */
 function microsOf(instant: string): bigint {
-  const match = /^(.*\.\d{3})(\d{3})Z$/.exec(instant);
-  const millis = Date.parse(`${match?.[1]}Z`);
-  if (match === null || Number.isNaN(millis))
+  const micros = readInstant(instant);
+  if (micros === undefined || isoInstant(micros) !== instant)
     throw new Error(`${JSON.stringify(instant)} is no instant with microseconds`);
-  return BigInt(millis) * 1000n + BigInt(match[2] ?? '0');
+  return micros;
 }
 
 function rangesOf(columns: readonly ParquetColumn[], extents: readonly Extent[]): ReadonlyMap<string, ColumnRange> {

@@ -94,9 +94,6 @@ export async function* bindModels(
   }
 }
 
-/** So many are described by one query. */
-export const TOGETHER = 32;
-
 export interface CheckedModel {
   /** With its tests marked. */
   readonly model: CompiledModel;
@@ -133,12 +130,8 @@ export async function checkAllTests(
     if (parsed.kind === 'problem' || reachesBeyondRow(parsed.node, engine, macros)) beyondRow.add(sql);
   }
   await makeTables([...named.values()].flat());
-  const answers = new Map<string, DescribedSql>();
-  for (let from = 0; from < sound.length; from += TOGETHER) {
-    const asked = sound.slice(from, from + TOGETHER);
-    const described = await engine.describeAll(asked);
-    for (const [i, answer] of described.entries()) answers.set(asked[i] ?? '', answer);
-  }
+  const described = await engine.describeAll(sound);
+  const answers = new Map(sound.map((sql, i) => [sql, described[i]]));
   const attempts = new Map<string, SqlProblem | undefined>();
   const asked: SqlEngine = {
     ...engine,

@@ -1,7 +1,8 @@
 import { createTableMaker } from './bind.ts';
-import { type CachedTest, digest } from './cache/compile-cache.ts';
-import { type Candidate, type Described, parseModels, TOGETHER } from './compile-model.ts';
+import type { CachedTest } from './cache/compile-cache.ts';
+import { type Candidate, type Described, parseModels } from './compile-model.ts';
 import type { Diagnostics } from './diagnostics.ts';
+import { digest } from './digest.ts';
 import { reach } from './graph.ts';
 import type { ModelFile, ProjectFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, SqlTest } from './model.ts';
@@ -9,7 +10,13 @@ import type { ParsedModel } from './parsed-model.ts';
 import { createShapeContext } from './plan/model-shape.ts';
 import type { ShapeContext } from './plan/query-shape.ts';
 import { type LoadedMacros, loadMacros } from './read-macros.ts';
-import { type BoundColumn, type DescribedSql, openSqlEngine, type SqlEngine } from './sql-engine.ts';
+import {
+  type BoundColumn,
+  DESCRIBED_TOGETHER,
+  type DescribedSql,
+  openSqlEngine,
+  type SqlEngine,
+} from './sql-engine.ts';
 import { compileSqlTests } from './sql-tests.ts';
 
 /** What one compile has found so far, and a DuckDB that is opened when something must be parsed or bound. */
@@ -83,7 +90,7 @@ export function createCompileSession(
       // What reads bronze alone can be bound while the next are parsed.
       if (candidate.isNamed && !candidate.readsElsewhere && entry.dependencies.every((name) => bronze.has(name)))
         soon.push(entry);
-      if (soon.length === TOGETHER) ask(soon.splice(0));
+      if (soon.length === DESCRIBED_TOGETHER) ask(soon.splice(0));
     }
     ask(soon);
   };
@@ -107,7 +114,7 @@ export function createCompileSession(
   async function* describe(entries: readonly ParsedModel[]): AsyncGenerator<Described> {
     const rest = entries.filter((entry) => !asked.has(entry));
     const askNext = (): ParsedModel | undefined => {
-      const next = rest.splice(0, TOGETHER);
+      const next = rest.splice(0, DESCRIBED_TOGETHER);
       ask(next);
       return next[0];
     };

@@ -1,5 +1,5 @@
 import { type BronzeTableFacts, nameBronze } from './bind.ts';
-import { type CacheContent, type CompileCache, digest, type NewModel } from './cache/compile-cache.ts';
+import { type CacheContent, type CompileCache, type NewModel } from './cache/compile-cache.ts';
 import {
   faceOf,
   facesOfBronze,
@@ -33,6 +33,7 @@ import {
 import { type CompileSession, createCompileSession, hashOf } from './compile-session.ts';
 import { hashDeclaration, hashDeclarations } from './declarations.ts';
 import { createDiagnostics, type Diagnostics } from './diagnostics.ts';
+import { digest } from './digest.ts';
 import { lintAsOf } from './lint.ts';
 import type { ModelFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';

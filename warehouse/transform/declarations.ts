@@ -1,4 +1,4 @@
-import { hash as hashText } from 'node:crypto';
+import { digest } from './digest.ts';
 import type { CompiledModel, SqlTest } from './model.ts';
 
 /**
@@ -35,5 +35,5 @@ export function hashDeclaration({ name, description, columns, tests, owner, data
 }
 
 function hash(facts: unknown): string {
-  return hashText('sha256', JSON.stringify(facts)).slice(0, 32);
+  return digest(JSON.stringify(facts));
 }

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import type { AstNode } from './ast.ts';
 import { canonicalQuery } from './canonical-query.ts';
+import { digest } from './digest.ts';
 import type { Model } from './model.ts';
 import type { UpstreamUse } from './plan/model-shape.ts';
 import type { BoundColumn } from './sql-engine.ts';
@@ -35,8 +35,7 @@ export function fingerprintModel(facts: {
     upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
   // One object of JSON, written piece by piece: each macro's body is as long as a query.
-  const text = `${before.slice(0, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`;
-  return hash('sha256', text).slice(0, 32);
+  return digest(`${before.slice(0, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`);
 }
 
 function bodyText(body: AstNode): string {

@@ -19,7 +19,6 @@ export function createParsedModel(
   { tables, functions }: References,
 ): ParsedModel {
   // No reference to the tree that was parsed, not even a weak one: it would live on until its batch is through.
-
   let kept: WeakRef<AstNode> | undefined;
   return {
     ...read,

@@ -244,12 +244,21 @@ interface DescribedColumn {
   readonly column_type: string;
 }
 
+/** So many are described by one query. */
+export const DESCRIBED_TOGETHER = 32;
+
+async function describeAll(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
+  const described: DescribedSql[] = [];
+  for (let from = 0; from < sqls.length; from += DESCRIBED_TOGETHER)
+    described.push(...(await describeTogether(db, sqls.slice(from, from + DESCRIBED_TOGETHER))));
+  return described;
+}
+
 /**
  * Many queries described by one, whose answers come as one text: a call for each would cost as much again on this side. There is one thread, so that
  * columns come in their order.
  */
-async function describeAll(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
-  if (sqls.length === 0) return [];
+async function describeTogether(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
   const each = sqls.map(
     (sql, i) => `select ${i} as i, column_name as name, column_type as type from (${DESCRIBE}${sql}\n)`,
   );

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { version as duckdbVersion } from '../../core/duckdb.ts';
+import { digest } from '../digest.ts';
 import type { KnownFile } from '../load.ts';
 import type { CompiledModel, Macro, SqlTest } from '../model.ts';
 import { type CachedModel, reviveModel, storeModel } from './stored-model.ts';
@@ -72,11 +73,6 @@ function identityOfCompiler(version: string): string {
       });
   });
   return digest(JSON.stringify([FORMAT, version, duckdbVersion(), process.version, own]));
-}
-
-/** SHA-256, shortened. */
-export function digest(text: string): string {
-  return hash('sha256', text).slice(0, 32);
 }
 
 interface State extends Pick<CompileCache, 'models' | 'tests' | 'macros' | 'files'> {

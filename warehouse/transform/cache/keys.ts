@@ -1,11 +1,11 @@
 import type { BronzeTableFacts } from '../bind.ts';
 import { expressionsOf } from '../check-header.ts';
+import { digest } from '../digest.ts';
 import { reach } from '../graph.ts';
 import type { CompiledModel, Macro, Model } from '../model.ts';
 import type { LoadedMacros } from '../read-macros.ts';
 import type { SeedFile } from '../seeds/load-seeds.ts';
 import type { BoundColumn } from '../sql-engine.ts';
-import { digest } from './compile-cache.ts';
 
 /** Hashes of all that one model's compile takes from others: what they are made of must hold whatever a check, a fingerprint or a rule looks at. */
 

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { nearestOf } from '../../core/nearest.ts';
 import { quoteIdentifier, quoteLiteral } from '../../core/quote.ts';
 import type { Diagnostics } from '../diagnostics.ts';
+import { digest } from '../digest.ts';
 import { type Header, parseHeader } from '../header.ts';
 import { headerSchema } from '../header-schema.ts';
 import type { CompiledModel, ModelColumn } from '../model.ts';
@@ -301,5 +301,5 @@ function rowsSql(columns: readonly BoundColumn[], rows: Values): string {
 /** Of the rows, not of the file: their order, quotes and line ends say nothing of the table. */
 function fingerprintSeed(columns: readonly BoundColumn[], key: readonly string[], rows: Values): string {
   const facts = { format: 1, columns, key, rows: rows.map((row) => JSON.stringify(row)).toSorted() };
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 32);
+  return digest(JSON.stringify(facts));
 }
