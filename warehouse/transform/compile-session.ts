@@ -80,9 +80,9 @@ export function createCompileSession(
 
   const parse = async (list: readonly ModelFile[]): Promise<void> => {
     if (list.length === 0) return;
-    const { engine } = await open();
+    const known = await open();
     const soon: ParsedModel[] = [];
-    for await (const candidate of parseModels(engine, list, tables, diagnostics)) {
+    for await (const candidate of parseModels(known, list, tables, diagnostics)) {
       const { entry } = candidate;
       parsed.push(entry);
       byName.set(entry.model.name, entry);

@@ -22,11 +22,14 @@ export interface SqlProblem {
   readonly offset: number | undefined;
 }
 
-export type ParsedSql =
+export type ParsedSql = { readonly kind: 'query'; readonly node: AstNode } | SqlProblem;
+
+export type ParsedText =
   | {
       readonly kind: 'query';
+      /** The tree without places, which are the half of it. */
       readonly node: AstNode;
-      /** The node as JSON, its numbers marked. */
+      /** The node as DuckDB's own JSON, with places. */
       readonly json: string;
     }
   | SqlProblem;
@@ -36,8 +39,8 @@ export type DescribedSql = { readonly kind: 'columns'; readonly columns: readonl
 export interface SqlEngine {
   /** The one SELECT in a text. */
   parse(sql: string): Promise<ParsedSql>;
-  /** As parse, for many texts; the answers come in order, as they are asked for. */
-  parseAll(sqls: readonly string[]): AsyncIterable<ParsedSql>;
+  /** As parse, for many texts, whose places are seldom asked for; the answers come in order, as they are asked for. */
+  parseAll(sqls: readonly string[]): AsyncIterable<ParsedText>;
   /** SQL text of a query node. */
   print(node: AstNode): Promise<string>;
   /** Names and types of a query's columns, bound against what was created with run(). */
@@ -119,7 +122,7 @@ export async function parseSql(db: Pick<DuckDb, 'rows'>, sql: string): Promise<P
 /** A call costs about as much as parsing a few texts. */
 const PARSE_BATCH = 64;
 
-async function* parseAll(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): AsyncGenerator<ParsedSql> {
+async function* parseAll(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): AsyncGenerator<ParsedText> {
   const batchAt = async (from: number) =>
     from < sqls.length ? parseBatch(db, sqls.slice(from, from + PARSE_BATCH)) : [];
   let next = batchAt(0);
@@ -128,7 +131,7 @@ async function* parseAll(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): Asy
       const batch = await next;
       // DuckDB parses the next texts while these are looked at.
       next = batchAt(from + PARSE_BATCH);
-      for (const [i, answer] of batch.entries()) yield readParsed(sqls[from + i] ?? '', answer);
+      for (const [i, answer] of batch.entries()) yield readText(sqls[from + i] ?? '', answer);
     }
   } finally {
     await next;
@@ -144,8 +147,7 @@ async function parseBatch(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): Pr
 }
 
 function readParsed(sql: string, answer: string): ParsedSql {
-  const json = markNumbers(answer);
-  const tree = parseTree(json);
+  const tree = parseTree(markNumbers(answer));
   if (tree === undefined) {
     const offset = sql.search(BEYOND_DOUBLE);
     const message = 'a number is larger than a DOUBLE can hold (about 1.8e308)';
@@ -167,12 +169,17 @@ function readParsed(sql: string, answer: string): ParsedSql {
     const message = node === undefined ? 'the text holds no statement' : 'the text holds more than one statement';
     return { kind: 'problem', message, subtype: 'STATEMENTS', name: undefined, offset: undefined };
   }
-  const isFramed = json.startsWith(FRAME_START) && json.endsWith(FRAME_END);
-  return {
-    kind: 'query',
-    node,
-    json: isFramed ? json.slice(FRAME_START.length, -FRAME_END.length) : JSON.stringify(node),
-  };
+  return { kind: 'query', node };
+}
+
+function readText(sql: string, answer: string): ParsedText {
+  const isOne = answer.startsWith(FRAME_START) && answer.endsWith(FRAME_END) && !answer.includes(NEXT_STATEMENT);
+  const json = isOne ? answer.slice(FRAME_START.length, -FRAME_END.length) : '';
+  const node = isOne ? parseTree(markNumbers(json.replaceAll(PLACE, ''))) : undefined;
+  if (node !== undefined) return { kind: 'query', node, json };
+  const parsed = readParsed(sql, answer);
+  if (parsed.kind === 'query') throw new TypeError(`DuckDB's answer has another form than its trees have: ${answer}`);
+  return parsed;
 }
 
 const BEYOND_DOUBLE = /\b\d[\d_.]*e\+?[\d_]{3,}|\b\d[\d_]{308,}/i;
@@ -189,6 +196,9 @@ function parseTree(json: string): AstNode | undefined {
 
 const FRAME_START = '{"error":false,"statements":[{"node":';
 const FRAME_END = ',"named_param_map":[]}]}';
+/** A quote inside of a string is escaped: none of these is a piece of one. */
+const NEXT_STATEMENT = ',"named_param_map":[]},{"node":';
+const PLACE = /"query_location":\d+,/g;
 
 /** SQL text of a query node. */
 export async function printSql(db: DuckDb, node: AstNode): Promise<string> {
