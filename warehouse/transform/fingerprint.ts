@@ -33,7 +33,9 @@ export function fingerprintModel(facts: {
     upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
   // One object of JSON, written piece by piece: each macro's body is as long as a query.
-  return digest(`{"format":2,"query":${facts.query},${before.slice(1, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`);
+  return digest(
+    `{"format":2,"query":${facts.query},${before.slice(1, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`,
+  );
 }
 
 function bodyText(body: AstNode): string {
