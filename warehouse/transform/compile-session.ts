@@ -39,6 +39,8 @@ export interface CompileSession {
   readonly parsed: readonly ParsedModel[];
   open(): Promise<Opened>;
   parse(files: readonly ModelFile[]): Promise<void>;
+  /** A table is compiled: models that waited for it alone are bound while others are looked at. */
+  settle(name: string): void;
   /** A rule looks through views: those that were not parsed in this compile are. */
   bringViews(entries: readonly ParsedModel[], fileOf: (name: string) => ModelFile | undefined): Promise<void>;
   /** What DuckDB says of models that do not read one another, in order; all they read is known. */
@@ -81,18 +83,30 @@ export function createCompileSession(
   const parse = async (list: readonly ModelFile[]): Promise<void> => {
     if (list.length === 0) return;
     const known = await open();
-    const soon: ParsedModel[] = [];
     for await (const candidate of parseModels(known, list, tables, diagnostics)) {
       const { entry } = candidate;
       parsed.push(entry);
       byName.set(entry.model.name, entry);
       candidateOf.set(entry.model.name, candidate);
-      // What reads bronze alone can be bound while the next are parsed.
-      if (candidate.isNamed && !candidate.readsElsewhere && entry.dependencies.every((name) => bronze.has(name)))
-        soon.push(entry);
-      if (soon.length === DESCRIBED_TOGETHER) ask(soon.splice(0));
+      if (candidate.isNamed && !candidate.readsElsewhere) waitForTables(entry);
     }
-    ask(soon);
+  };
+
+  /** Models that wait for tables to be compiled, by the table. */
+  const waiting = new Map<string, Waiting[]>();
+  /** All that these read is known; they are asked about as soon as there are enough of them, or when somebody wants to know. */
+  const ready = new Set<ParsedModel>();
+
+  const waitForTables = (entry: ParsedModel): void => {
+    const absent = entry.dependencies.filter((name) => !columns.has(name));
+    const wait = { entry, absent: absent.length };
+    if (absent.length === 0) beReady(entry);
+    for (const name of absent) waiting.set(name, [...(waiting.get(name) ?? []), wait]);
+  };
+
+  const beReady = (entry: ParsedModel): void => {
+    ready.add(entry);
+    if (ready.size === DESCRIBED_TOGETHER) ask([...ready]);
   };
 
   const asked = new Map<ParsedModel, { readonly answers: Promise<readonly DescribedSql[]>; readonly at: number }>();
@@ -108,7 +122,10 @@ export function createCompileSession(
     });
     // Whoever waits for the answers is told when there are none.
     asking.push(answers.catch(() => undefined));
-    for (const [at, entry] of entries.entries()) asked.set(entry, { answers, at });
+    for (const [at, entry] of entries.entries()) {
+      ready.delete(entry);
+      asked.set(entry, { answers, at });
+    }
   };
 
   async function* describe(entries: readonly ParsedModel[]): AsyncGenerator<Described> {
@@ -158,6 +175,13 @@ export function createCompileSession(
     parsed,
     open,
     parse,
+    settle: (name) => {
+      for (const wait of waiting.get(name) ?? []) {
+        wait.absent -= 1;
+        if (wait.absent === 0 && !asked.has(wait.entry)) beReady(wait.entry);
+      }
+      waiting.delete(name);
+    },
     bringViews: async (entries, fileOf) => {
       const names = entries.flatMap((entry) => (entry.model.materialized === 'incremental' ? viewsBelow(entry) : []));
       const absent = [...new Set(names)].filter((name) => !byName.has(name));
@@ -191,6 +215,12 @@ export function createCompileSession(
       open?.engine.close();
     },
   };
+}
+
+interface Waiting {
+  readonly entry: ParsedModel;
+  /** How many of its tables are not compiled yet. */
+  absent: number;
 }
 
 function missing({ model }: ParsedModel): never {

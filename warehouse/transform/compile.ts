@@ -171,6 +171,7 @@ function keep(entry: CachedModel, { session, keyContext, valid }: Context): void
   valid.set(entry.name, entry);
   session.columns.set(entry.name, entry.model.boundColumns);
   session.compiled.set(entry.name, entry.model);
+  session.settle(entry.name);
   keyContext.faces.set(entry.name, entry.face);
 }
 
@@ -180,6 +181,7 @@ function add(model: CompiledModel, facts: Omit<KeyFacts, 'hasSqlInHeader' | 'isS
   const key = facts.key ?? keyOf(whole, keyContext);
   session.columns.set(model.name, model.boundColumns);
   session.compiled.set(model.name, model);
+  session.settle(model.name);
   keyContext.faces.set(model.name, faceOf(model, { hash: facts.hash, key }));
   context.facts.set(model.name, { ...whole, key });
 }
