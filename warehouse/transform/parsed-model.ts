@@ -20,7 +20,7 @@ export interface ParsedModel extends ReadModel {
 
 export function createParsedModel(
   read: ReadModel,
-  { node, json }: Extract<ParsedText, { kind: 'query' }>,
+  { node, json, text }: Extract<ParsedText, { kind: 'query' }>,
   { tables, functions }: References,
   shapes: ShapeContext,
 ): ParsedModel {
@@ -36,7 +36,7 @@ export function createParsedModel(
       kept = new WeakRef(again);
       return again;
     },
-    canonical: JSON.stringify(canonical),
+    canonical: canonical === node ? text : JSON.stringify(canonical),
     shape: shapeQuery(canonical, shapes),
     dependencies: [...new Set(tables.flatMap((table) => table.name ?? []))].sort(),
     calls: [...new Set(functions.map((call) => call.name))],

@@ -29,6 +29,8 @@ export type ParsedText =
       readonly kind: 'query';
       /** The tree without places, which are the half of it. */
       readonly node: AstNode;
+      /** That tree as JSON.stringify() writes it. */
+      readonly text: string;
       /** The node as DuckDB's own JSON, with places. */
       readonly json: string;
     }
@@ -175,8 +177,9 @@ function readParsed(sql: string, answer: string): ParsedSql {
 function readText(sql: string, answer: string): ParsedText {
   const isOne = answer.startsWith(FRAME_START) && answer.endsWith(FRAME_END) && !answer.includes(NEXT_STATEMENT);
   const json = isOne ? answer.slice(FRAME_START.length, -FRAME_END.length) : '';
-  const node = isOne ? parseTree(markNumbers(json.replaceAll(PLACE, ''))) : undefined;
-  if (node !== undefined) return { kind: 'query', node, json };
+  const text = markNumbers(json.replaceAll(PLACE, ''));
+  const node = isOne ? parseTree(text) : undefined;
+  if (node !== undefined) return { kind: 'query', node, json, text: ESCAPED.test(text) ? JSON.stringify(node) : text };
   const parsed = readParsed(sql, answer);
   if (parsed.kind === 'query') throw new TypeError(`DuckDB's answer has another form than its trees have: ${answer}`);
   return parsed;
@@ -198,6 +201,8 @@ const FRAME_START = '{"error":false,"statements":[{"node":';
 const FRAME_END = ',"named_param_map":[]}]}';
 /** A quote inside of a string is escaped: none of these is a piece of one. */
 const NEXT_STATEMENT = ',"named_param_map":[]},{"node":';
+/** DuckDB writes \u001F where JavaScript writes \u001f; all else they write alike. */
+const ESCAPED = /\\u00[01][A-F]/;
 const PLACE = /"query_location":\d+,/g;
 
 /** SQL text of a query node. */
