@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTableMaker } from './bind.ts';
 import type { CachedTest } from './cache/compile-cache.ts';
 import { type Candidate, type Described, parseModels } from './compile-model.ts';
@@ -115,11 +116,11 @@ export function createCompileSession(
 
   const ask = (entries: readonly ParsedModel[]): void => {
     if (entries.length === 0) return;
-    const answers = (asking.shift() ?? Promise.resolve()).then(async () => {
-      const { engine, makeTables } = await open();
-      await makeTables(entries.flatMap((entry) => tablesBelow(entry)));
-      return engine.describeAll(entries.map(({ model }) => model.sql));
-    });
+    // What they read is made while earlier questions are answered.
+    const made = open().then(({ makeTables }) => makeTables(entries.flatMap((entry) => tablesBelow(entry))));
+    const answers = Promise.all([open(), made, asking.shift()]).then(([{ engine }]) =>
+      engine.describeAll(entries.map(({ model }) => model.sql)),
+    );
     // Whoever waits for the answers is told when there are none.
     asking.push(answers.catch(() => undefined));
     for (const [at, entry] of entries.entries()) {
@@ -137,8 +138,10 @@ export function createCompileSession(
     };
     // DuckDB binds the next ones while these are looked at.
     let [reached, ahead] = [askNext(), askNext()];
+    let looked = 0;
     for (const entry of entries) {
       if (entry === reached) [reached, ahead] = [ahead, askNext()];
+      if (++looked % DESCRIBED_TOGETHER === 0) await nextTurn();
       const { answers, at } = asked.get(entry) ?? missing(entry);
       const answer = (await answers)[at] ?? missing(entry);
       asked.delete(entry);
