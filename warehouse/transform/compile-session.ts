@@ -112,7 +112,7 @@ export function createCompileSession(
 
   const asked = new Map<ParsedModel, { readonly answers: Promise<readonly DescribedSql[]>; readonly at: number }>();
   // Two questions at a time: DuckDB goes on with the next while the answer to one is on its way, and threads are left for what is parsed.
-  const asking: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+  const asking: Promise<unknown>[] = [1,2,3,4].map(() => Promise.resolve());
 
   const ask = (entries: readonly ParsedModel[]): void => {
     if (entries.length === 0) return;

@@ -63,23 +63,45 @@ export interface SqlEngine {
 }
 
 /** Names resolve as in production: bronze.<source>.<table> is catalog.schema.table, silver.<table> the catalog's main schema. */
+/** Of each connection. Nothing that is bound here is run for its rows. */
+const SETTINGS = 'set errors_as_json = true; pragma disable_optimizer';
 const CATALOGS = ['bronze', 'bronze_log', 'silver', 'gold'] as const;
 
 export async function openSqlEngine(): Promise<SqlEngine> {
   const db = await openDuckDb({ threads: 1, memoryLimitMb: 512 });
   const attach = CATALOGS.map((catalog) => `attach ':memory:' as ${quoteIdentifier(catalog)};`).join(' ');
   // What binds here must never read anything outside.
-  // Nothing that is bound here is run for its rows.
-  await db.run(`set errors_as_json = true; ${attach} set enable_external_access = false; pragma disable_optimizer`);
+  await db.run(`${attach} set enable_external_access = false; ${SETTINGS}`);
   // Texts are parsed while others are bound.
   const parser = await db.connectReader();
+  // Queries are bound by two connections, since one binds one query at a time.
+  const second = await db.connectReader();
+  await second.rows(SETTINGS);
+  const binders = [
+    { rows: db.rows, asked: 0 },
+    { rows: second.rows, asked: 0 },
+  ];
+  const describeBatch = async (sqls: readonly string[]): Promise<readonly DescribedSql[]> => {
+    const binder = binders.reduce((least, each) => (each.asked < least.asked ? each : least));
+    binder.asked += 1;
+    try {
+      return await describeTogether(binder, sqls);
+    } finally {
+      binder.asked -= 1;
+    }
+  };
   const { aggregates, volatile, functions } = (functionNames ??= await listFunctions(db));
   return {
     parse: (sql) => parseSql(parser, sql),
     parseAll: (sqls) => parseAll(parser, sqls),
     print: (node) => printSql(db, node),
     describe: (sql) => describe(db, sql),
-    describeAll: (sqls) => describeAll(db, sqls),
+    describeAll: async (sqls) => {
+      const described: DescribedSql[] = [];
+      for (let from = 0; from < sqls.length; from += DESCRIBED_TOGETHER)
+        described.push(...(await describeBatch(sqls.slice(from, from + DESCRIBED_TOGETHER))));
+      return described;
+    },
     run: (sql) => db.run(sql),
     attempt: async (sql, prefix) => {
       try {
@@ -243,9 +265,11 @@ const TRUE: AstNode = {
   try_cast: false,
 };
 
+type Queries = Pick<DuckDb, 'rows'>;
+
 const DESCRIBE = 'describe ';
 
-async function describe(db: DuckDb, sql: string): Promise<DescribedSql> {
+async function describe(db: Queries, sql: string): Promise<DescribedSql> {
   try {
     const rows = await db.rows<DescribedColumn>(`${DESCRIBE}${sql}`);
     return { kind: 'columns', columns: rows.map((row) => ({ name: row.column_name, type: row.column_type })) };
@@ -262,19 +286,12 @@ interface DescribedColumn {
 /** So many are described by one query. */
 export const DESCRIBED_TOGETHER = 32;
 
-async function describeAll(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
-  const described: DescribedSql[] = [];
-  for (let from = 0; from < sqls.length; from += DESCRIBED_TOGETHER)
-    described.push(...(await describeTogether(db, sqls.slice(from, from + DESCRIBED_TOGETHER))));
-  return described;
-}
-
 /**
  * Many queries described by one, whose answers come as one text: a call for each would cost as much again on this side, and a DESCRIBE for each
  * a fifth as much in DuckDB. As CTEs, for what stands beside another in FROM may name its columns. There is one thread, so that columns come in
  * their order.
  */
-async function describeTogether(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
+async function describeTogether(db: Queries, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
   const names = sqls.map((_, i) => `${MARK}${i}"`);
   const queries = sqls.map((sql, i) => `${names[i] ?? ''} as (${sql}\n)`);
   const columns = names.map((name) => `${name}.*, 0 as ${MARK}"`);
@@ -295,7 +312,7 @@ async function describeTogether(db: DuckDb, sqls: readonly string[]): Promise<re
 const MARK = '"|';
 
 /** The columns between marks; nothing when the query is refused. */
-async function listColumns(db: DuckDb, sql: string): Promise<readonly (readonly BoundColumn[])[]> {
+async function listColumns(db: Queries, sql: string): Promise<readonly (readonly BoundColumn[])[]> {
   let answers: string | undefined;
   try {
     const [row] = await db.rows<{ answers: string }>(
