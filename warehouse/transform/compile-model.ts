@@ -83,11 +83,11 @@ export interface Described {
 /** Checks what DuckDB says of models; those that are sound come one by one. */
 export async function* bindModels(
   engine: SqlEngine,
-  described: AsyncIterable<Described>,
+  described: readonly Described[],
   compiled: ReadonlyMap<string, CompiledModel>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<BoundModel> {
-  for await (const { entry, answer } of described) {
+  for (const { entry, answer } of described) {
     if (answer.kind === 'problem') {
       reportProblem(answer, entry.model, engine, diagnostics);
       continue;

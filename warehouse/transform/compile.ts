@@ -26,6 +26,7 @@ import {
   type Candidate,
   checkAllTests,
   compileModel,
+  type Described,
   isRuleNeeded,
   type NeedsRule,
   NOT_WANTED,
@@ -37,6 +38,7 @@ import { digest } from './digest.ts';
 import { lintAsOf } from './lint.ts';
 import type { ModelFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
+import type { LoadedMacros } from './read-macros.ts';
 import { reportCycle, reportDuplicates } from './report-graph.ts';
 import { compileSeeds, seedTexts } from './seeds/compile-seeds.ts';
 
@@ -102,7 +104,8 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
   // A model that does not parse is still a table of that name: those who read it are not wrong.
   const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
   const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
-  const session = createCompileSession(files, bronze.columns, tables, diagnostics);
+  const modelFiles = new Map(files.models.map((file) => [`${file.layer}.${file.table}`, file]));
+  const session = createCompileSession(files, modelFiles, bronze.columns, tables, diagnostics);
   try {
     const macroFiles = digest(JSON.stringify(files.macros.map(({ file, text }) => [file, text])));
     const macros =
@@ -120,7 +123,7 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
       neverNull: bronze.neverNull,
       diagnostics,
       keyContext: { faces: facesOfBronze(bronzeTables), macros: macros.keys, macroFiles, compiled },
-      files: new Map(files.models.map((file) => [`${file.layer}.${file.table}`, file])),
+      files: modelFiles,
       facts: new Map(),
       valid: new Map(),
     };
@@ -232,7 +235,9 @@ async function bringModels(
     if (isSame) kept.set(entry.name, entry);
     else fresh.push(file);
   }
-  await session.parse(fresh);
+  // Others read what stands in silver: DuckDB is not to wait for it.
+  fresh.sort((a, b) => Number(a.layer === 'gold') - Number(b.layer === 'gold'));
+  await session.parse(fresh, { between: () => compileAnswered(context, { isWaiting: false }) });
   reportDuplicates(session.parsed, diagnostics);
   const nodes = [...files.keys()].flatMap((name) => {
     const dependencies = (kept.get(name) ?? byName.get(name))?.dependencies;
@@ -253,30 +258,24 @@ async function bringModels(
       else stale.push(files.get(name) ?? missing(name));
     }
     await session.parse(stale);
-    await compileLevel(level, context);
+    await compileAnswered(context, { isWaiting: true });
+    await lintRefused(level, context);
   }
   return ordered;
 }
 
-async function compileLevel(level: readonly string[], context: Context): Promise<void> {
-  const { session, wants, diagnostics, neverNull, files, valid } = context;
+/** Compiles what DuckDB has bound so far; where waiting, everything that can be bound. */
+async function compileAnswered(context: Context, options: { readonly isWaiting: boolean }): Promise<void> {
+  for await (const described of context.session.answered(options)) await compileBound(described, context);
+}
+
+async function compileBound(described: readonly Described[], context: Context): Promise<void> {
+  const { session, wants, diagnostics, neverNull, files } = context;
   const { byName, candidateOf, columns, compiled } = session;
-  const reached = level.flatMap((name): Candidate[] => {
-    const candidate = candidateOf.get(name);
-    if (candidate?.isNamed !== true || valid.has(name)) return [];
-    // A model below a broken one is not bound: its errors would only repeat the first.
-    return candidate.entry.dependencies.every((table) => columns.has(table)) ? [candidate] : [];
-  });
-  if (reached.length === 0) return;
   const { engine, macros, shapes } = await session.open();
-  const entries = reached.flatMap(({ entry, findings, readsElsewhere }) => {
-    for (const finding of findings) diagnostics.add(finding);
-    lintAsOf(entry, { macros, models: compiled, diagnostics });
-    // A file it would read is refused by the lint with a better word than DuckDB's.
-    return readsElsewhere ? [] : [entry];
-  });
-  await session.bringViews(entries, (name) => files.get(name));
-  const described = session.describe(entries);
+  const entries = described.map(({ entry }) => entry);
+  for (const { model } of entries) lintCandidate(candidateOf.get(model.name) ?? missing(model.name), macros, context);
+  await session.bringViews(entries);
   for await (const { entry, boundColumns } of bindModels(engine, described, compiled, diagnostics)) {
     columns.set(entry.model.name, boundColumns);
     const model = await compileModel(entry, boundColumns, wants, {
@@ -294,6 +293,23 @@ async function compileLevel(level: readonly string[], context: Context): Promise
     // Of the text that was read now: what was known of the file may be older.
     add(model, { dependencies, calls, hash: digest(file.text), stamp: file.stamp ?? '' }, context);
   }
+}
+
+/** A file that a model would read is refused by the lint with a better word than DuckDB's, which is not asked. */
+async function lintRefused(level: readonly string[], context: Context): Promise<void> {
+  const { candidateOf, columns, open } = context.session;
+  for (const name of level) {
+    const candidate = candidateOf.get(name);
+    if (candidate?.isNamed !== true || !candidate.readsElsewhere) continue;
+    // A model below a broken one is not looked at: its errors would only repeat the first.
+    if (!candidate.entry.dependencies.every((table) => columns.has(table))) continue;
+    lintCandidate(candidate, (await open()).macros, context);
+  }
+}
+
+function lintCandidate({ entry, findings }: Candidate, macros: LoadedMacros, { session, diagnostics }: Context): void {
+  for (const finding of findings) diagnostics.add(finding);
+  lintAsOf(entry, { macros, models: session.compiled, diagnostics });
 }
 
 interface SettledModel {
