@@ -232,7 +232,7 @@ export function createCompileSession(
 }
 
 /** Two are bound by DuckDB, and the next are there when it has done. */
-const ASKED_AT_ONCE = 4;
+const ASKED_AT_ONCE = 3;
 
 interface Question {
   readonly entries: readonly ParsedModel[];
