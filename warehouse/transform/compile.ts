@@ -78,7 +78,7 @@ type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'>;
 const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined };
 
 function hasDuplicates({ models }: ProjectFiles): boolean {
-  return new Set(models.map(({ layer, table }) => `${layer}.${table}`)).size < models.length;
+  return new Set(models.map(({ name }) => name)).size < models.length;
 }
 
 interface Outcome {
@@ -100,7 +100,7 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
   });
   const bronze = nameBronze(bronzeTables);
   // A model that does not parse is still a table of that name: those who read it are not wrong.
-  const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
+  const named = files.models.map(({ name }) => name);
   const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
   const session = createCompileSession(files, bronze.columns, tables, diagnostics);
   try {
@@ -120,7 +120,7 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
       neverNull: bronze.neverNull,
       diagnostics,
       keyContext: { faces: facesOfBronze(bronzeTables), macros: macros.keys, macroFiles, compiled },
-      files: new Map(files.models.map((file) => [`${file.layer}.${file.table}`, file])),
+      files: new Map(files.models.map((file) => [file.name, file])),
       facts: new Map(),
       valid: new Map(),
     };

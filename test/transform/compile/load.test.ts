@@ -25,11 +25,11 @@ test('reads a project folder in the order of its paths, whatever else lies in it
   }
   const files = await loadProject(dir);
   assert.deepEqual(
-    files.models.map(({ file, layer, domain, table }) => [file, layer, domain, table]),
+    files.models.map(({ file, layer, name, domain, table }) => [file, layer, name, domain, table]),
     [
-      ['sql/silver/app/a.sql', 'silver', 'app', 'a'],
-      ['sql/silver/app/b.sql', 'silver', 'app', 'b'],
-      ['sql/gold/web/c.sql', 'gold', 'web', 'c'],
+      ['sql/silver/app/a.sql', 'silver', 'silver.a', 'app', 'a'],
+      ['sql/silver/app/b.sql', 'silver', 'silver.b', 'app', 'b'],
+      ['sql/gold/web/c.sql', 'gold', 'gold.c', 'web', 'c'],
     ],
   );
   assert.deepEqual(
