@@ -84,7 +84,7 @@ function readUnlessKnown(dir: string, file: string, known: KnownFile | undefined
   let text: string | undefined;
   const read: ProjectFile = {
     file,
-    stamp,
+    stamp: known.stamp,
     hash: known.hash,
     get text() {
       return (text ??= readFileSync(join(dir, file), 'utf8'));

@@ -21,7 +21,7 @@ export interface CompileCache {
   readonly macros: CachedMacros | undefined;
   /** Hashes of files whose stamp is still the same, for loadProject(). */
   readonly files: ReadonlyMap<string, KnownFile>;
-  /** Keeps exactly these entries; what did not change is not written. Never throws: a cache that cannot be written is none. */
+  /** Keeps exactly these entries, at once; what did not change is not written. Never throws: a cache that cannot be written is none. */
   save(content: CacheContent): Promise<void>;
 }
 
