@@ -40,6 +40,7 @@ import type { ModelFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
 import { reportCycle, reportDuplicates } from './report-graph.ts';
 import { compileSeeds, seedTexts } from './seeds/compile-seeds.ts';
+import type { FunctionNames } from './sql-engine.ts';
 
 /** Text files → models in build order, checked and bound: everything that can be wrong is found here, before anything runs. */
 
@@ -61,7 +62,8 @@ export async function compileProject(options: CompileOptions): Promise<CompiledP
   const { cache } = options;
   if (cache !== undefined && !hasDuplicates(options.files)) {
     // As they are now: another compile of the same cache may save while this one runs.
-    const known = { models: cache.models, tests: cache.tests, macros: cache.macros };
+    const { models, tests, macros } = cache;
+    const known = { models, tests, macros, functions: () => cache.functions };
     const { project, content, found } = await compileFiles(options, known, lastCompileOf(cache));
     if (project !== undefined) {
       const saved = cache.save(content);
@@ -78,8 +80,11 @@ export async function compileProject(options: CompileOptions): Promise<CompiledP
   return project;
 }
 
-type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'>;
-const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined };
+type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'> & {
+  /** Read when DuckDB is opened. */
+  readonly functions: () => FunctionNames | undefined;
+};
+const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined, functions: () => undefined };
 
 function hasDuplicates({ models }: ProjectFiles): boolean {
   return new Set(models.map(({ name }) => name)).size < models.length;
@@ -106,7 +111,7 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
   // A model that does not parse is still a table of that name: those who read it are not wrong.
   const named = files.models.map(({ name }) => name);
   const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
-  const session = createCompileSession(files, bronze.columns, tables, diagnostics);
+  const session = createCompileSession(files, bronze.columns, tables, diagnostics, known.functions);
   try {
     const macroFiles = digest(JSON.stringify(files.macros.map(({ file, text }) => [file, text])));
     const macros =
@@ -141,7 +146,12 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
       context,
     );
     const tests = await session.compileTests(known.tests, { faces, macroFiles });
-    const content: CacheContent = { models: settled.map((model) => toEntry(model, context)), tests, macros };
+    const content: CacheContent = {
+      models: settled.map((model) => toEntry(model, context)),
+      tests,
+      macros,
+      functions: session.names,
+    };
     // A circle that runs through models of the cache has nobody to report it here.
     const isWhole = settled.length === files.models.length + seedFiles.length && tests.length === files.tests.length;
     const found = { faces, macroFiles, ordered };

@@ -23,6 +23,9 @@ export interface KnownFile {
   readonly stamp: string;
 }
 
+/** Files that are known, by their paths. */
+export type KnownFiles = Pick<ReadonlyMap<string, KnownFile>, 'get'>;
+
 export interface ModelFile extends ProjectFile {
   readonly layer: Layer;
   /** `<layer>.<table>`, as SQL names it. */
@@ -45,7 +48,7 @@ export interface ProjectFiles {
  * Reads sql/{silver,gold,macros,tests,seeds} of a project folder, in the order of their paths. Files whose stamp is the known one are not read before
  * their text is asked for. Errors: PROJECT_NOT_FOUND.
  */
-export async function loadProject(dir: string, known?: ReadonlyMap<string, KnownFile>): Promise<ProjectFiles> {
+export async function loadProject(dir: string, known?: KnownFiles): Promise<ProjectFiles> {
   const models = new Map<Layer, ModelFile[]>(LAYERS.map((layer) => [layer, []]));
   const macros: ProjectFile[] = [];
   const tests: ProjectFile[] = [];

@@ -256,6 +256,9 @@ test('another release of Sluice trusts nothing that this one wrote', async (t) =
   await outcome(start(), BRONZE, dir);
   const known = openCompileCache(dir, VERSION);
   assert.deepEqual([known.models.size, known.tests.size, known.macros?.macros.length], [6, 1, 4]);
+  assert.ok(known.functions?.functions.has('regexp_matches') === true && known.functions.aggregates.has('sum'));
+  assert.ok(known.functions.volatile.has('random') && !known.functions.volatile.has('sum'));
   const other = openCompileCache(dir, '1.0.1');
-  assert.deepEqual([other.models.size, other.tests.size, other.macros, other.files.size], [0, 0, undefined, 0]);
+  assert.deepEqual([other.models.size, other.tests.size, other.macros, other.functions], [0, 0, undefined, undefined]);
+  assert.deepEqual([...known.models.keys()].map(other.files.get), new Array(6).fill(undefined));
 });
