@@ -90,6 +90,11 @@ function hasDuplicates({ models }: ProjectFiles): boolean {
   return new Set(models.map(({ name }) => name)).size < models.length;
 }
 
+/** A file whose text is not the cache's: cheap, for most of those that were read anew are. */
+function isNews(file: ModelFile, { models }: Known): boolean {
+  return file.hash === undefined && models.get(file.file)?.hash !== hashOf(file);
+}
+
 interface Outcome {
   /** Absent when anything is wrong. */
   readonly project: CompiledProject | undefined;
@@ -112,6 +117,8 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
   const named = files.models.map(({ name }) => name);
   const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
   const session = createCompileSession(files, bronze.columns, tables, diagnostics, known.functions);
+  // DuckDB opens, in a thread of its own, while the rest is looked at.
+  if (files.models.some((file) => isNews(file, known))) session.open().catch(() => undefined);
   try {
     const macroFiles = digest(JSON.stringify(files.macros.map(({ file, text }) => [file, text])));
     const macros =

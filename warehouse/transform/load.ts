@@ -58,7 +58,8 @@ export async function loadProject(dir: string, known?: KnownFiles): Promise<Proj
     const layer = layerOf(path);
     const list = path.startsWith('sql/macros/') ? macros : path.startsWith('sql/tests/') ? tests : undefined;
     if (layer === undefined && list === undefined) continue;
-    const file = known === undefined ? readProjectFile(dir, path) : readUnlessKnown(dir, path, known.get(path), settled);
+    const file =
+      known === undefined ? readProjectFile(dir, path) : readUnlessKnown(dir, path, known.get(path), settled);
     if (layer !== undefined) models.get(layer)?.push(toModelFile(file, layer));
     list?.push(file);
   }
@@ -120,10 +121,7 @@ function isSettled({ ctimeMs, mtimeMs }: Look, settled: number): boolean {
 
 function isSameLook(one: Look, other: Look): boolean {
   return (
-    one.mtimeMs === other.mtimeMs &&
-    one.ctimeMs === other.ctimeMs &&
-    one.size === other.size &&
-    one.ino === other.ino
+    one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs && one.size === other.size && one.ino === other.ino
   );
 }
 

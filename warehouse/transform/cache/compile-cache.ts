@@ -151,7 +151,8 @@ function stateOf(content: CacheContent, before: State): State {
   }
   const tests = new Map(content.tests.map((entry) => [entry.file, entry]));
   const { macros } = content;
-  const functions = content.functions === undefined ? (before.meta[1] ?? NO_FUNCTIONS) : printFunctions(content.functions);
+  const functions =
+    content.functions === undefined ? (before.meta[1] ?? NO_FUNCTIONS) : printFunctions(content.functions);
   const meta = [JSON.stringify(macros), functions, ...content.tests.map((entry) => JSON.stringify(entry))];
   return { models, tests, macros, shards, meta };
 }
