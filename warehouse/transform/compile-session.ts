@@ -15,6 +15,7 @@ import {
   type BoundColumn,
   DESCRIBED_TOGETHER,
   type DescribedSql,
+  type FunctionNames,
   openSqlEngine,
   type SqlEngine,
 } from './sql-engine.ts';
@@ -38,6 +39,8 @@ export interface CompileSession {
   readonly byName: ReadonlyMap<string, ParsedModel>;
   readonly candidateOf: ReadonlyMap<string, Candidate>;
   readonly parsed: readonly ParsedModel[];
+  /** Of DuckDB's functions; undefined until it is opened. */
+  readonly names: FunctionNames | undefined;
   open(): Promise<Opened>;
   /** `between` is called again and again while files are parsed. Of files that are only looked at, DuckDB is not asked. */
   parse(files: readonly ModelFile[], options?: ParseOptions): Promise<void>;
@@ -69,6 +72,8 @@ export function createCompileSession(
   /** Names of all tables, those that do not compile included. */
   tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
+  /** Of DuckDB's functions, when they are known. */
+  knownNames: () => FunctionNames | undefined,
 ): CompileSession {
   const columns = new Map(bronze);
   const compiled = new Map<string, CompiledModel>();
@@ -76,9 +81,11 @@ export function createCompileSession(
   const candidateOf = new Map<string, Candidate>();
   const parsed: ParsedModel[] = [];
   let opened: Promise<Opened> | undefined;
+  let names: FunctionNames | undefined;
 
   const open = (): Promise<Opened> =>
-    (opened ??= openSqlEngine().then(async (engine) => {
+    (opened ??= openSqlEngine(knownNames()).then(async (engine) => {
+      ({ names } = engine);
       try {
         const macros = await loadMacros(engine, files.macros, diagnostics);
         const shapes = createShapeContext(engine.aggregates, macros.bodies);
@@ -184,6 +191,9 @@ export function createCompileSession(
     byName,
     candidateOf,
     parsed,
+    get names() {
+      return names;
+    },
     open,
     parse,
     settle: (name) => {

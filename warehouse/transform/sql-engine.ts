@@ -59,38 +59,27 @@ export interface SqlEngine {
   readonly volatile: ReadonlySet<string>;
   /** Names of all functions and of the macros made so far, for suggestions. */
   readonly functions: Set<string>;
+  /** The names that DuckDB itself brings. */
+  readonly names: FunctionNames;
   close(): void;
 }
 
 /** Names resolve as in production: bronze.<source>.<table> is catalog.schema.table, silver.<table> the catalog's main schema. */
-/** Of each connection. Nothing that is bound here is run for its rows. */
-const SETTINGS = 'set errors_as_json = true; pragma disable_optimizer';
 const CATALOGS = ['bronze', 'bronze_log', 'silver', 'gold'] as const;
 
-export async function openSqlEngine(): Promise<SqlEngine> {
+/** Of each connection that binds. Nothing that is bound here is run for its rows. */
+const SETTINGS = 'set errors_as_json = true; pragma disable_optimizer';
+
+/** `names`: of this DuckDB's functions, when they are known already. */
+export async function openSqlEngine(names?: FunctionNames): Promise<SqlEngine> {
   const db = await openDuckDb({ threads: 1, memoryLimitMb: 512 });
   const attach = CATALOGS.map((catalog) => `attach ':memory:' as ${quoteIdentifier(catalog)};`).join(' ');
   // What binds here must never read anything outside.
   await db.run(`${attach} set enable_external_access = false; ${SETTINGS}`);
   // Texts are parsed while others are bound.
   const parser = await db.connectReader();
-  // Queries are bound by two connections, since one binds one query at a time.
-  const second = await db.connectReader();
-  await second.rows(SETTINGS);
-  const binders = [
-    { rows: db.rows, asked: 0 },
-    { rows: second.rows, asked: 0 },
-  ];
-  const describeBatch = async (sqls: readonly string[]): Promise<readonly DescribedSql[]> => {
-    const binder = binders.reduce((least, each) => (each.asked < least.asked ? each : least));
-    binder.asked += 1;
-    try {
-      return await describeTogether(binder, sqls);
-    } finally {
-      binder.asked -= 1;
-    }
-  };
-  const { aggregates, volatile, functions } = (functionNames ??= await listFunctions(db));
+  const describeBatch = createBinders(db);
+  const known = names ?? (functionNames ??= await listFunctions(db));
   return {
     parse: (sql) => parseSql(parser, sql),
     parseAll: (sqls) => parseAll(parser, sqls),
@@ -111,18 +100,19 @@ export async function openSqlEngine(): Promise<SqlEngine> {
         return toProblem(error, sql, prefix);
       }
     },
-    aggregates,
-    volatile,
-    functions: new Set(functions),
+    aggregates: known.aggregates,
+    volatile: known.volatile,
+    functions: new Set(known.functions),
+    names: known,
     close: () => db.close(),
   };
 }
 
-interface FunctionNames extends Pick<SqlEngine, 'aggregates' | 'volatile'> {
+export interface FunctionNames extends Pick<SqlEngine, 'aggregates' | 'volatile'> {
   readonly functions: ReadonlySet<string>;
 }
 
-/** A process has one DuckDB, whose own functions stay the same; listing them takes longer than opening a database. */
+/** A process has one DuckDB, whose own functions stay the same; listing them takes longer (30 ms) than opening a database. */
 let functionNames: FunctionNames | undefined;
 
 async function listFunctions(db: DuckDb): Promise<FunctionNames> {
@@ -285,6 +275,26 @@ interface DescribedColumn {
 
 /** So many are described by one query. */
 export const DESCRIBED_TOGETHER = 32;
+
+/** A connection binds one query at a time: there is a second one, which opens when it is first asked for. */
+function createBinders(db: DuckDb): (sqls: readonly string[]) => Promise<readonly DescribedSql[]> {
+  let asked = 0;
+  let second: Promise<Queries> | undefined;
+  const openSecond = async (): Promise<Queries> => {
+    const reader = await db.connectReader();
+    await reader.rows(SETTINGS);
+    return reader;
+  };
+  return async (sqls) => {
+    if (asked > 0) return describeTogether(await (second ??= openSecond()), sqls);
+    asked += 1;
+    try {
+      return await describeTogether(db, sqls);
+    } finally {
+      asked -= 1;
+    }
+  };
+}
 
 /**
  * Many queries described by one, whose answers come as one text: a call for each would cost as much again on this side, and a DESCRIBE for each

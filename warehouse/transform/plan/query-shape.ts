@@ -109,7 +109,12 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
       }
       const { names, functions } = found[i] ?? findNames(item);
       // Its name is no part of what it is: a column under another name is the same column.
-      const part = { place: `${select}.${name}`, hash: hashOf(item['alias'] === '' ? item : { ...item, alias: '' }), names, functions };
+      const part = {
+        place: `${select}.${name}`,
+        hash: hashOf(item['alias'] === '' ? item : { ...item, alias: '' }),
+        names,
+        functions,
+      };
       const same = items.get(name);
       if (same === undefined) items.set(name, [part]);
       else same.push(part);
