@@ -39,11 +39,11 @@ export async function* parseModels(
   tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<Candidate> {
-  const read = files.flatMap((file) => readModel(file, diagnostics) ?? []);
-  let next = 0;
-  for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
-    const one = read[next++];
-    if (one === undefined) throw new RangeError('more answers than texts');
+  const read = files.values().flatMap((file) => {
+    const one = readModel(file, diagnostics);
+    return one === undefined ? [] : [one];
+  });
+  for await (const { item: one, parsed } of engine.parseAll(read, ({ model }) => model.sql)) {
     if (parsed.kind === 'problem') {
       reportProblem(parsed, one.model, engine, diagnostics);
       continue;
@@ -122,10 +122,7 @@ export async function checkAllTests(
   const beyondRow = new Set<string>();
   const named = new Map<string, readonly string[]>();
   const expressions = models.flatMap((model) => expressionsOf(model));
-  let next = 0;
-  for await (const parsed of engine.parseAll(expressions)) {
-    const sql = expressions[next++];
-    if (sql === undefined) continue;
+  for await (const { item: sql, parsed } of engine.parseAll(expressions, (expression) => expression)) {
     if (parsed.kind === 'query') {
       sound.push(sql);
       named.set(

@@ -336,13 +336,14 @@ async function compileBound(described: readonly Described[], context: Context): 
 
 /** A file that a model would read is refused by the lint with a better word than DuckDB's, which is not asked. */
 async function lintRefused(level: readonly string[], context: Context): Promise<void> {
-  const { candidateOf, columns, open } = context.session;
+  const { session } = context;
+  const { candidateOf, columns } = session;
   for (const name of level) {
     const candidate = candidateOf.get(name);
     if (candidate?.isNamed !== true || !candidate.readsElsewhere) continue;
     // A model below a broken one is not looked at: its errors would only repeat the first.
     if (!candidate.entry.dependencies.every((table) => columns.has(table))) continue;
-    lintCandidate(candidate, (await open()).macros, context);
+    lintCandidate(candidate, (await session.open()).macros, context);
   }
 }
 

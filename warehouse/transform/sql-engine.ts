@@ -41,8 +41,11 @@ export type DescribedSql = { readonly kind: 'columns'; readonly columns: readonl
 export interface SqlEngine {
   /** The one SELECT in a text. */
   parse(sql: string): Promise<ParsedSql>;
-  /** As parse, for many texts, whose places are seldom asked for; the answers come in order, as they are asked for. */
-  parseAll(sqls: readonly string[]): AsyncIterable<ParsedText>;
+  /** As parse, for many texts, whose places are seldom asked for; they are read and answered in order, as they are asked for. */
+  parseAll<T>(
+    items: Iterable<T>,
+    sqlOf: (item: T) => string,
+  ): AsyncIterable<{ readonly item: T; readonly parsed: ParsedText }>;
   /** SQL text of a query node. */
   print(node: AstNode): Promise<string>;
   /** Names and types of a query's columns, bound against what was created with run(). */
@@ -82,7 +85,7 @@ export async function openSqlEngine(names?: FunctionNames): Promise<SqlEngine> {
   const known = names ?? (functionNames ??= await listFunctions(db));
   return {
     parse: (sql) => parseSql(parser, sql),
-    parseAll: (sqls) => parseAll(parser, sqls),
+    parseAll: (items, sqlOf) => parseAll(parser, items, sqlOf),
     print: (node) => printSql(db, node),
     describe: (sql) => describe(db, sql),
     describeAll: async (sqls) => {
@@ -136,16 +139,29 @@ export async function parseSql(db: Pick<DuckDb, 'rows'>, sql: string): Promise<P
 /** A call costs about as much as parsing a few texts. */
 const PARSE_BATCH = 64;
 
-async function* parseAll(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): AsyncGenerator<ParsedText> {
-  const batchAt = async (from: number) =>
-    from < sqls.length ? parseBatch(db, sqls.slice(from, from + PARSE_BATCH)) : [];
-  let next = batchAt(0);
+async function* parseAll<T>(
+  db: Pick<DuckDb, 'rows'>,
+  items: Iterable<T>,
+  sqlOf: (item: T) => string,
+): AsyncGenerator<{ readonly item: T; readonly parsed: ParsedText }> {
+  const rest: Iterator<T, unknown> = items[Symbol.iterator]();
+  const nextBatch = async () => {
+    const batch: T[] = [];
+    while (batch.length < PARSE_BATCH) {
+      const { value, done } = rest.next();
+      if (done === true) break;
+      batch.push(value);
+    }
+    return { batch, answers: batch.length === 0 ? [] : await parseBatch(db, batch.map(sqlOf)) };
+  };
+  let next = nextBatch();
   try {
-    for (let from = 0; from < sqls.length; from += PARSE_BATCH) {
-      const batch = await next;
+    for (;;) {
+      const { batch, answers } = await next;
+      if (batch.length === 0) return;
       // DuckDB parses the next texts while these are looked at.
-      next = batchAt(from + PARSE_BATCH);
-      for (const [i, answer] of batch.entries()) yield readText(sqls[from + i] ?? '', answer);
+      next = nextBatch();
+      for (const [i, item] of batch.entries()) yield { item, parsed: readText(sqlOf(item), answers[i] ?? '{}') };
     }
   } finally {
     await next;
