@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { withoutLocations } from '../../warehouse/transform/ast.ts';
 import { openSqlEngine, type SqlEngine } from '../../warehouse/transform/sql-engine.ts';
 
 let engine: SqlEngine;
@@ -63,4 +64,31 @@ test('a column named as the mark between queries stays one', async () => {
     'select 1 as c',
   ]);
   assert.deepEqual(together, alone);
+});
+
+test('the JSON of a tree without places is what JavaScript writes of it, whatever its texts hold', async () => {
+  const characters = Array.from({ length: 0x2_030 }, (_, i) => String.fromCodePoint(i + 1));
+  const sqls = [
+    ...characters.map((character) => `select '${character.replace("'", "''")}' as a, 12.50 as b, [1, 2.5, 1e3] as c`),
+    `select '"query_location":12,' as "query_location", '","named_param_map":[]},{"node":' as b`,
+    'with a as (select 9007199254740993 as n) select n from a where n in (1, 2) limit 3',
+  ];
+  let seen = 0;
+  for await (const { item, parsed } of engine.parseAll(sqls, (sql) => sql)) {
+    assert.equal(parsed.kind, 'query', item);
+    if (parsed.kind !== 'query') continue;
+    seen += 1;
+    assert.equal(parsed.text, JSON.stringify(parsed.node), item);
+    const whole = await engine.parse(item);
+    assert.deepEqual(whole.kind === 'query' && withoutLocations(whole.node), parsed.node, item);
+  }
+  assert.equal(seen, sqls.length);
+});
+
+test('texts that hold no single statement are refused among others as they are alone', async () => {
+  for (const sql of ['select 1; select 2', '', '-- nothing', 'selec 1', 'select 1e400', 'select * from']) {
+    const answers = [];
+    for await (const { parsed } of engine.parseAll(['select 1', sql], (text) => text)) answers.push(parsed);
+    assert.deepEqual(answers[1], await engine.parse(sql), sql);
+  }
 });

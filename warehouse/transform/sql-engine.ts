@@ -231,7 +231,7 @@ const FRAME_END = ',"named_param_map":[]}]}';
 const NEXT_STATEMENT = ',"named_param_map":[]},{"node":';
 /** DuckDB writes \u001F where JavaScript writes \u001f; all else they write alike. */
 const ESCAPED = /\\u00[01][A-F]/;
-const PLACE = /"query_location":\d+,/g;
+const PLACE = /"query_location":\d+,|,"query_location":\d+(?=\})/g;
 
 /** SQL text of a query node. */
 export async function printSql(db: DuckDb, node: AstNode): Promise<string> {
