@@ -67,7 +67,7 @@ test('a column named as the mark between queries stays one', async () => {
 });
 
 test('the JSON of a tree without places is what JavaScript writes of it, whatever its texts hold', async () => {
-  const characters = Array.from({ length: 0x2_030 }, (_, i) => String.fromCodePoint(i + 1));
+  const characters = Array.from({ length: 0x300 }, (_, i) => String.fromCodePoint(i + 1));
   const sqls = [
     ...characters.map((character) => `select '${character.replace("'", "''")}' as a, 12.50 as b, [1, 2.5, 1e3] as c`),
     `select '"query_location":12,' as "query_location", '","named_param_map":[]},{"node":' as b`,
