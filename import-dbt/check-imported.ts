@@ -28,8 +28,9 @@ export async function checkImported(
     imported.files.filter(({ path }) => path.startsWith(prefix)).map(({ path, text }) => ({ file: path, text }));
   const models = LAYERS.flatMap((layer) =>
     own(`sql/${layer}/`).map((file) => {
-      const [domain = '', name = ''] = file.file.slice(`sql/${layer}/`.length).split('/');
-      return { ...file, layer, domain, table: name.replace(/\.sql$/, '') };
+      const [domain = '', entry = ''] = file.file.slice(`sql/${layer}/`.length).split('/');
+      const table = entry.replace(/\.sql$/, '');
+      return { ...file, layer, name: `${layer}.${table}`, domain, table };
     }),
   );
   const stems = own('sql/seeds/').filter(({ file }) => file.endsWith('.csv'));

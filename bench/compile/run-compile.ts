@@ -6,6 +6,7 @@ import {
   loadProject,
   openCompileCache,
 } from '../../warehouse/transform/index.ts';
+import { median } from '../support.ts';
 
 /** One compile of a project folder in a process of its own; prints its figures as JSON. Argument: a job as JSON. */
 
@@ -17,12 +18,17 @@ export interface CompileJob {
   readonly cache?: string;
   /** Derive every refresh rule, as a plan against a release asks for; none when false. */
   readonly rules: boolean;
-  /** Compile once more in the same process after this edit; the figures are of that. */
-  readonly edit?: { readonly file: string; readonly from: string; readonly to: string };
+  /** Edit one file after the other and compile each time, in the same process; the figures are of the edits that `counted` names. */
+  readonly edits?: {
+    readonly files: readonly string[];
+    readonly from: string;
+    readonly to: string;
+    readonly counted: 'first' | 'later';
+  };
 }
 
 export interface CompileFigures {
-  /** Reading the cache and the files, compiling, and writing the cache. */
+  /** Reading the cache (once per process) and the files, compiling, and writing the cache; medians of what is counted. */
   readonly ms: number;
   readonly cpuMs: number;
   readonly models: number;
@@ -31,8 +37,12 @@ export interface CompileFigures {
 
 const job = JSON.parse(process.argv[2] ?? '{}') as CompileJob;
 const bronzeTables = JSON.parse(readFileSync(job.bronze, 'utf8')) as readonly BronzeTableFacts[];
-let before = process.cpuUsage();
-let started = performance.now();
+interface Started {
+  readonly at: number;
+  readonly cpu: NodeJS.CpuUsage;
+}
+const now = (): Started => ({ at: performance.now(), cpu: process.cpuUsage() });
+const begun = now();
 const cache = job.cache === undefined ? undefined : openCompileCache(job.cache, 'bench');
 const compile = async () =>
   compileProject({
@@ -41,23 +51,26 @@ const compile = async () =>
     needsRule: () => job.rules,
     ...(cache && { cache }),
   });
-let project = await compile();
-if (job.edit !== undefined) {
-  const { file, from, to } = job.edit;
+const timed: { ms: number; cpuMs: number; models: number }[] = [];
+const time = async (from: Started): Promise<void> => {
+  const { models } = await compile();
+  const { user, system } = process.cpuUsage(from.cpu);
+  timed.push({ ms: performance.now() - from.at, cpuMs: (user + system) / 1000, models: models.length });
+};
+await time(begun);
+for (const file of job.edits?.files ?? []) {
+  const { from = '', to = '' } = job.edits ?? {};
   const path = join(job.dir, file);
   const text = readFileSync(path, 'utf8');
   if (!text.includes(from)) throw new Error(`${path} does not hold ${from}`);
   writeFileSync(path, text.replace(from, to));
-  before = process.cpuUsage();
-  started = performance.now();
-  project = await compile();
+  await time(now());
 }
-const ms = performance.now() - started;
-const { user, system } = process.cpuUsage(before);
+const counted = job.edits === undefined ? timed : job.edits.counted === 'first' ? timed.slice(1, 2) : timed.slice(2);
 const figures: CompileFigures = {
-  ms,
-  cpuMs: (user + system) / 1000,
-  models: project.models.length,
+  ms: median(counted.map(({ ms }) => ms)),
+  cpuMs: median(counted.map(({ cpuMs }) => cpuMs)),
+  models: timed.at(-1)?.models ?? 0,
   peakRssMb: process.resourceUsage().maxRSS / 1024,
 };
 console.log(JSON.stringify(figures));

@@ -76,6 +76,7 @@ test('what was imported compiles beside what the project has', async (t) => {
     file: 'sql/silver/x/mine.sql',
     text: '/*\ndescription: Mine.\n*/\nselect id from silver.stg_a',
     layer: 'silver' as const,
+    name: 'silver.mine',
     domain: 'x',
     table: 'mine',
   };

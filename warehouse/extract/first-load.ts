@@ -86,7 +86,8 @@ export async function readFirstLoad(job: TableJob, planned: readonly TablePart[]
     await load.remove();
     return { ...whole, files };
   } catch (error) {
-    await load.release();
+    // What ended the load is told, also where its folder cannot be removed any more.
+    await load.release().catch(() => undefined);
     throw error;
   }
 }

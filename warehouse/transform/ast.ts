@@ -11,14 +11,13 @@ const NO_LOCATION = 2 ** 63;
  * JSON.parse would turn 9007199254740993 into …992 and 100.0 into 100, which DuckDB then refuses. Fields of the tree are plain words, and inside
  * of a string every quote is escaped: a word, a bare quote and a colon stand before a value only, so no token need be read one by one.
  */
-const NUMBER = /(\w":)(-?\d[\d.eE+-]*)/g;
-const NUMBERS = /(\w":)(\[[-+.,eE\d[\]]*\d[-+.,eE\d[\]]*\])/g;
+const NUMBER = /(\w":)(?:(-?\d[\d.eE+-]*)|(\[[-+.,eE\d[\]]*\d[-+.,eE\d[\]]*\]))/g;
 
 /** DuckDB's JSON with every number as text, marked. */
 export function markNumbers(json: string): string {
-  return json
-    .replace(NUMBER, '$1"\\u0000$2"')
-    .replace(NUMBERS, (_, field: string, list: string) => `${field}${list.replace(/-?\d[\d.eE+-]*/g, '"\\u0000$&"')}`);
+  return json.replace(NUMBER, (_, field: string, number: string | undefined, list = '') =>
+    number === undefined ? `${field}${list.replace(/-?\d[\d.eE+-]*/g, '"\\u0000$&"')}` : `${field}"\\u0000${number}"`,
+  );
 }
 
 export function printAst(node: AstNode): string {

@@ -1,6 +1,5 @@
 import type { AstNode } from './ast.ts';
 import { reportProblem } from './bind.ts';
-import { canonicalQuery } from './canonical-query.ts';
 import { checkHeader, checkTests, conditionsOf, expressionsOf } from './check-header.ts';
 import { checkSnapshot } from './check-snapshot.ts';
 import { checkWinner } from './check-winner.ts';
@@ -12,9 +11,9 @@ import { BUILT_IN } from './macros.ts';
 import type { CompiledModel, Model, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
 import { shapeModel } from './plan/model-shape.ts';
-import { shapeQuery } from './plan/query-shape.ts';
+import type { ShapeContext } from './plan/query-shape.ts';
 import { readModel } from './read-model.ts';
-import { readReferences } from './references.ts';
+import { type References, readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
 import { withSnapshotColumns } from './snapshot-rule.ts';
@@ -35,28 +34,35 @@ export interface Candidate {
 
 /** Reads and parses model files, one after the other; what is wrong with one is reported and leaves it out. */
 export async function* parseModels(
-  engine: SqlEngine,
+  { engine, shapes }: { readonly engine: SqlEngine; readonly shapes: ShapeContext },
   files: readonly ModelFile[],
   tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<Candidate> {
-  const read = files.flatMap((file) => readModel(file, diagnostics) ?? []);
-  let next = 0;
-  for await (const parsed of engine.parseAll(read.map(({ model }) => model.sql))) {
-    const one = read[next++];
-    if (one === undefined) throw new RangeError('more answers than texts');
+  const read = files.values().flatMap((file) => {
+    const one = readModel(file, diagnostics);
+    return one === undefined ? [] : [one];
+  });
+  for await (const { item: one, parsed } of engine.parseAll(read, ({ model }) => model.sql)) {
     if (parsed.kind === 'problem') {
       reportProblem(parsed, one.model, engine, diagnostics);
       continue;
     }
     const references = readReferences(parsed.node);
-    const entry = createParsedModel(one, parsed, references);
-    reportUnknownTables({ model: one.model, references }, tables, diagnostics);
-    const lint = createDiagnostics(() => undefined);
-    lintQuery({ model: one.model, query: parsed.node, references }, engine, lint);
+    const entry = createParsedModel(one, parsed, references, shapes);
+    const isKnown = references.tables.every(({ name }) => name !== undefined && tables.has(name));
+    const located = () => ({ model: one.model, references: readReferences(entry.query) });
+    if (!isKnown) reportUnknownTables(located(), tables, diagnostics);
+    const lint = (query: AstNode, found: References): readonly Diagnostic[] => {
+      const findings = createDiagnostics(() => undefined);
+      lintQuery({ model: one.model, query, references: found }, engine, findings);
+      return findings.list;
+    };
+    // Places are looked up only where there is something to say.
+    const isSound = lint(parsed.node, references).length === 0;
     yield {
       entry,
-      findings: lint.list,
+      findings: isSound ? [] : lint(entry.query, readReferences(entry.query)),
       readsElsewhere: readsElsewhere(references),
       isNamed: references.tables.every(({ name }) => name !== undefined),
     };
@@ -77,11 +83,11 @@ export interface Described {
 /** Checks what DuckDB says of models; those that are sound come one by one. */
 export async function* bindModels(
   engine: SqlEngine,
-  described: AsyncIterable<Described>,
+  described: readonly Described[],
   compiled: ReadonlyMap<string, CompiledModel>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<BoundModel> {
-  for await (const { entry, answer } of described) {
+  for (const { entry, answer } of described) {
     if (answer.kind === 'problem') {
       reportProblem(answer, entry.model, engine, diagnostics);
       continue;
@@ -116,10 +122,7 @@ export async function checkAllTests(
   const beyondRow = new Set<string>();
   const named = new Map<string, readonly string[]>();
   const expressions = models.flatMap((model) => expressionsOf(model));
-  let next = 0;
-  for await (const parsed of engine.parseAll(expressions)) {
-    const sql = expressions[next++];
-    if (sql === undefined) continue;
+  for await (const { item: sql, parsed } of engine.parseAll(expressions, (expression) => expression)) {
     if (parsed.kind === 'query') {
       sound.push(sql);
       named.set(
@@ -188,7 +191,6 @@ export async function compileModel(
     const upstream = compiled.get(name);
     return upstream?.materialized === 'view' ? upstream : undefined;
   };
-  const canonical = canonicalQuery(entry.query);
   const usesAsOf = called.has('as_of');
   const calledMacros = new Map(
     [...called].flatMap((name): [string, AstNode][] => {
@@ -197,7 +199,7 @@ export async function compileModel(
     }),
   );
   const { shape, uses } = shapeModel({
-    query: shapeQuery(canonical, context.shapes),
+    query: entry.shape,
     macros: calledMacros,
     upstream: dependencies.map((name) => {
       const view = viewOf(name);
@@ -208,7 +210,7 @@ export async function compileModel(
   });
   const fingerprint = fingerprintModel({
     model,
-    query: canonical,
+    query: entry.canonical,
     macros: calledMacros,
     parameters:
       called.size === 0

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTableMaker } from './bind.ts';
 import type { CachedTest } from './cache/compile-cache.ts';
 import { type Candidate, type Described, parseModels } from './compile-model.ts';
@@ -14,6 +15,7 @@ import {
   type BoundColumn,
   DESCRIBED_TOGETHER,
   type DescribedSql,
+  type FunctionNames,
   openSqlEngine,
   type SqlEngine,
 } from './sql-engine.ts';
@@ -37,14 +39,24 @@ export interface CompileSession {
   readonly byName: ReadonlyMap<string, ParsedModel>;
   readonly candidateOf: ReadonlyMap<string, Candidate>;
   readonly parsed: readonly ParsedModel[];
+  /** Of DuckDB's functions; undefined until it is opened. */
+  readonly names: FunctionNames | undefined;
   open(): Promise<Opened>;
-  parse(files: readonly ModelFile[]): Promise<void>;
+  /** `between` is called again and again while files are parsed. Of files that are only looked at, DuckDB is not asked. */
+  parse(files: readonly ModelFile[], options?: ParseOptions): Promise<void>;
+  /** A table is compiled: models that waited for it alone are bound while others are looked at. */
+  settle(name: string): void;
   /** A rule looks through views: those that were not parsed in this compile are. */
-  bringViews(entries: readonly ParsedModel[], fileOf: (name: string) => ModelFile | undefined): Promise<void>;
-  /** What DuckDB says of models that do not read one another, in order; all they read is known. */
-  describe(entries: readonly ParsedModel[]): AsyncIterable<Described>;
+  bringViews(entries: readonly ParsedModel[]): Promise<void>;
+  /** What DuckDB says of parsed models whose tables are all compiled, many at a time; where waiting, until there is none that it could be asked about. */
+  answered(options: { readonly isWaiting: boolean }): AsyncIterable<readonly Described[]>;
   compileTests(known: ReadonlyMap<string, CachedTest>, facts: TestFacts): Promise<CachedTest[]>;
   close(): Promise<void>;
+}
+
+interface ParseOptions {
+  readonly isBound?: boolean;
+  readonly between?: () => Promise<void>;
 }
 
 interface TestFacts {
@@ -54,10 +66,14 @@ interface TestFacts {
 
 export function createCompileSession(
   files: ProjectFiles,
+  /** Models' files by their names. */
+  modelFiles: ReadonlyMap<string, ModelFile>,
   bronze: ReadonlyMap<string, readonly BoundColumn[]>,
   /** Names of all tables, those that do not compile included. */
   tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
+  /** Of DuckDB's functions, when they are known. */
+  knownNames: () => FunctionNames | undefined,
 ): CompileSession {
   const columns = new Map(bronze);
   const compiled = new Map<string, CompiledModel>();
@@ -65,9 +81,11 @@ export function createCompileSession(
   const candidateOf = new Map<string, Candidate>();
   const parsed: ParsedModel[] = [];
   let opened: Promise<Opened> | undefined;
+  let names: FunctionNames | undefined;
 
   const open = (): Promise<Opened> =>
-    (opened ??= openSqlEngine().then(async (engine) => {
+    (opened ??= openSqlEngine(knownNames()).then(async (engine) => {
+      ({ names } = engine);
       try {
         const macros = await loadMacros(engine, files.macros, diagnostics);
         const shapes = createShapeContext(engine.aggregates, macros.bodies);
@@ -78,54 +96,71 @@ export function createCompileSession(
       }
     }));
 
-  const parse = async (list: readonly ModelFile[]): Promise<void> => {
+  const parse: CompileSession['parse'] = async (list, { isBound = true, between } = {}) => {
     if (list.length === 0) return;
-    const { engine } = await open();
-    const soon: ParsedModel[] = [];
-    for await (const candidate of parseModels(engine, list, tables, diagnostics)) {
+    const known = await open();
+    for await (const candidate of parseModels(known, list, tables, diagnostics)) {
       const { entry } = candidate;
+      const { name, file } = entry.model;
       parsed.push(entry);
-      byName.set(entry.model.name, entry);
-      candidateOf.set(entry.model.name, candidate);
-      // What reads bronze alone can be bound while the next are parsed.
-      if (candidate.isNamed && !candidate.readsElsewhere && entry.dependencies.every((name) => bronze.has(name)))
-        soon.push(entry);
-      if (soon.length === DESCRIBED_TOGETHER) ask(soon.splice(0));
+      byName.set(name, entry);
+      candidateOf.set(name, candidate);
+      const isOnly = modelFiles.get(name)?.file === file;
+      if (isBound && isOnly && candidate.isNamed && !candidate.readsElsewhere) waitForTables(entry);
+      if (parsed.length % DESCRIBED_TOGETHER === 0) await between?.();
     }
-    ask(soon);
   };
 
-  const asked = new Map<ParsedModel, { readonly answers: Promise<readonly DescribedSql[]>; readonly at: number }>();
-  // Two questions at a time: DuckDB goes on with the next while the answer to one is on its way, and threads are left for what is parsed.
-  const asking: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+  /** Models that wait for tables to be compiled, by the table. */
+  const waiting = new Map<string, Waiting[]>();
+  /** All that these read is known: they are asked about as soon as there are enough of them, or nothing else is asked. */
+  let ready: ParsedModel[] = [];
+  const questions: Question[] = [];
+  // What is asked next waits on this side: DuckDB's threads are few.
+  const asking: Promise<unknown>[] = Array.from({ length: ASKED_AT_ONCE }, () => Promise.resolve());
 
-  const ask = (entries: readonly ParsedModel[]): void => {
+  const waitForTables = (entry: ParsedModel): void => {
+    const absent = entry.dependencies.filter((name) => !columns.has(name));
+    const wait = { entry, absent: absent.length };
+    if (absent.length === 0) beReady(entry);
+    for (const name of absent) {
+      const others = waiting.get(name);
+      if (others === undefined) waiting.set(name, [wait]);
+      else others.push(wait);
+    }
+  };
+
+  const beReady = (entry: ParsedModel): void => {
+    ready.push(entry);
+    if (ready.length === DESCRIBED_TOGETHER) ask();
+  };
+
+  const ask = (): void => {
+    const entries = ready;
+    ready = [];
     if (entries.length === 0) return;
-    const answers = (asking.shift() ?? Promise.resolve()).then(async () => {
-      const { engine, makeTables } = await open();
-      await makeTables(entries.flatMap((entry) => tablesBelow(entry)));
-      return engine.describeAll(entries.map(({ model }) => model.sql));
-    });
+    // What they read is made while earlier questions are answered.
+    const made = open().then(({ makeTables }) => makeTables(entries.flatMap((entry) => tablesBelow(entry))));
+    const answers = Promise.all([open(), made, asking.shift()]).then(([{ engine }]) =>
+      engine.describeAll(entries.map(({ model }) => model.sql)),
+    );
+    const question: Question = { entries, answers, isAnswered: false };
     // Whoever waits for the answers is told when there are none.
-    asking.push(answers.catch(() => undefined));
-    for (const [at, entry] of entries.entries()) asked.set(entry, { answers, at });
+    const settled = answers.catch(() => undefined).then(() => (question.isAnswered = true));
+    asking.push(settled);
+    questions.push(question);
   };
 
-  async function* describe(entries: readonly ParsedModel[]): AsyncGenerator<Described> {
-    const rest = entries.filter((entry) => !asked.has(entry));
-    const askNext = (): ParsedModel | undefined => {
-      const next = rest.splice(0, DESCRIBED_TOGETHER);
-      ask(next);
-      return next[0];
-    };
-    // DuckDB binds the next ones while these are looked at.
-    let [reached, ahead] = [askNext(), askNext()];
-    for (const entry of entries) {
-      if (entry === reached) [reached, ahead] = [ahead, askNext()];
-      const { answers, at } = asked.get(entry) ?? missing(entry);
-      const answer = (await answers)[at] ?? missing(entry);
-      asked.delete(entry);
-      yield { entry, answer };
+  async function* answered({ isWaiting }: { readonly isWaiting: boolean }): AsyncGenerator<readonly Described[]> {
+    for (;;) {
+      // DuckDB's answers arrive between two turns only.
+      await nextTurn();
+      if (isWaiting && questions.length < ASKED_AT_ONCE) ask();
+      const [question] = questions;
+      if (question === undefined || !(isWaiting || question.isAnswered)) return;
+      questions.shift();
+      const answers = await question.answers;
+      yield question.entries.map((entry, i) => ({ entry, answer: answers[i] ?? missing(entry) }));
     }
   }
 
@@ -156,14 +191,27 @@ export function createCompileSession(
     byName,
     candidateOf,
     parsed,
+    get names() {
+      return names;
+    },
     open,
     parse,
-    bringViews: async (entries, fileOf) => {
+    settle: (name) => {
+      for (const wait of waiting.get(name) ?? []) {
+        wait.absent -= 1;
+        if (wait.absent === 0) beReady(wait.entry);
+      }
+      waiting.delete(name);
+    },
+    bringViews: async (entries) => {
       const names = entries.flatMap((entry) => (entry.model.materialized === 'incremental' ? viewsBelow(entry) : []));
       const absent = [...new Set(names)].filter((name) => !byName.has(name));
-      await parse(absent.flatMap((name) => fileOf(name) ?? []));
+      await parse(
+        absent.flatMap((name) => modelFiles.get(name) ?? []),
+        { isBound: false },
+      );
     },
-    describe,
+    answered,
     compileTests: async (known, { faces, macroFiles }) => {
       const keyOfTest = ({ dependencies }: SqlTest) =>
         digest(JSON.stringify([dependencies.map((name) => [name, faces.get(name) ?? '']), macroFiles]));
@@ -191,6 +239,21 @@ export function createCompileSession(
       open?.engine.close();
     },
   };
+}
+
+/** Two are bound by DuckDB, and the next are there when it has done. */
+const ASKED_AT_ONCE = 3;
+
+interface Question {
+  readonly entries: readonly ParsedModel[];
+  readonly answers: Promise<readonly DescribedSql[]>;
+  isAnswered: boolean;
+}
+
+interface Waiting {
+  readonly entry: ParsedModel;
+  /** How many of its tables are not compiled yet. */
+  absent: number;
 }
 
 function missing({ model }: ParsedModel): never {

@@ -12,12 +12,13 @@ import {
   seedsKeyOf,
 } from './cache/keys.ts';
 import {
-  holdsStill,
+  compareWith,
   type LastCompile,
   lastCompileOf,
   type OrderedGraph,
   orderAgain,
   rememberCompile,
+  type Unmoved,
 } from './cache/last-compile.ts';
 import type { CachedModel } from './cache/stored-model.ts';
 import { checkAppend } from './check-header.ts';
@@ -26,6 +27,7 @@ import {
   type Candidate,
   checkAllTests,
   compileModel,
+  type Described,
   isRuleNeeded,
   type NeedsRule,
   NOT_WANTED,
@@ -37,8 +39,10 @@ import { digest } from './digest.ts';
 import { lintAsOf } from './lint.ts';
 import type { ModelFile, ProjectFiles } from './load.ts';
 import type { CompiledModel, CompiledProject } from './model.ts';
+import type { LoadedMacros } from './read-macros.ts';
 import { reportCycle, reportDuplicates } from './report-graph.ts';
 import { compileSeeds, seedTexts } from './seeds/compile-seeds.ts';
+import type { FunctionNames } from './sql-engine.ts';
 
 /** Text files → models in build order, checked and bound: everything that can be wrong is found here, before anything runs. */
 
@@ -59,10 +63,14 @@ export interface CompileOptions {
 export async function compileProject(options: CompileOptions): Promise<CompiledProject> {
   const { cache } = options;
   if (cache !== undefined && !hasDuplicates(options.files)) {
-    const { project, content, found } = await compileFiles(options, cache, lastCompileOf(cache));
+    // As they are now: another compile of the same cache may save while this one runs.
+    const { models, tests, macros } = cache;
+    const known = { models, tests, macros, functions: () => cache.functions };
+    const { project, content, found } = await compileFiles(options, known, lastCompileOf(cache));
     if (project !== undefined) {
-      await cache.save(content);
+      const saved = cache.save(content);
       rememberCompile(cache, { ...found, models: cache.models });
+      await saved;
       return project;
     }
   }
@@ -74,11 +82,19 @@ export async function compileProject(options: CompileOptions): Promise<CompiledP
   return project;
 }
 
-type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'>;
-const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined };
+type Known = Pick<CompileCache, 'models' | 'tests' | 'macros'> & {
+  /** Read when DuckDB is opened. */
+  readonly functions: () => FunctionNames | undefined;
+};
+const NOTHING_KNOWN: Known = { models: new Map(), tests: new Map(), macros: undefined, functions: () => undefined };
 
 function hasDuplicates({ models }: ProjectFiles): boolean {
-  return new Set(models.map(({ layer, table }) => `${layer}.${table}`)).size < models.length;
+  return new Set(models.map(({ name }) => name)).size < models.length;
+}
+
+/** A file whose text is not the cache's: cheap, for most of those that were read anew are. */
+function isNews(file: ModelFile, { models }: Known): boolean {
+  return file.hash === undefined && models.get(file.file)?.hash !== hashOf(file);
 }
 
 interface Outcome {
@@ -100,9 +116,12 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
   });
   const bronze = nameBronze(bronzeTables);
   // A model that does not parse is still a table of that name: those who read it are not wrong.
-  const named = files.models.map(({ layer, table }) => `${layer}.${table}`);
+  const named = files.models.map(({ name }) => name);
   const tables = new Set([...bronze.columns.keys(), ...named, ...seedFiles.map(({ table }) => `silver.${table}`)]);
-  const session = createCompileSession(files, bronze.columns, tables, diagnostics);
+  const modelFiles = new Map(files.models.map((file) => [file.name, file]));
+  const session = createCompileSession(files, modelFiles, bronze.columns, tables, diagnostics, known.functions);
+  // DuckDB opens, in a thread of its own, while the rest is looked at.
+  if (files.models.some((file) => isNews(file, known))) session.open().catch(() => undefined);
   try {
     const macroFiles = digest(JSON.stringify(files.macros.map(({ file, text }) => [file, text])));
     const macros =
@@ -114,15 +133,20 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
             keys: macroKeys(loaded),
           }));
     const { compiled } = session;
+    const faces = facesOfBronze(bronzeTables);
+    const unmoved = compareWith(before, { models: known.models, macroFiles });
+    for (const [name, face] of faces) unmoved.showed(name, face);
     const context: Context = {
       session,
       wants,
       neverNull: bronze.neverNull,
       diagnostics,
-      keyContext: { faces: facesOfBronze(bronzeTables), macros: macros.keys, macroFiles, compiled },
-      files: new Map(files.models.map((file) => [`${file.layer}.${file.table}`, file])),
+      keyContext: { faces, macros: macros.keys, macroFiles, compiled },
+      files: modelFiles,
       facts: new Map(),
       valid: new Map(),
+      restamped: new Set(),
+      unmoved,
     };
     const seeds = await bringSeeds(files, known, named, context);
     const ordered = await bringModels(files, known, { tables, before }, context);
@@ -131,9 +155,13 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
       [...seeds, ...ordered.graph.order].flatMap((name) => compiled.get(name) ?? []),
       context,
     );
-    const { faces } = context.keyContext;
     const tests = await session.compileTests(known.tests, { faces, macroFiles });
-    const content: CacheContent = { models: settled.map((model) => toEntry(model, context)), tests, macros };
+    const content: CacheContent = {
+      models: settled.map((model) => toEntry(model, context)),
+      tests,
+      macros,
+      functions: session.names,
+    };
     // A circle that runs through models of the cache has nobody to report it here.
     const isWhole = settled.length === files.models.length + seedFiles.length && tests.length === files.tests.length;
     const found = { faces, macroFiles, ordered };
@@ -144,7 +172,7 @@ async function compileFiles(options: CompileOptions, known: Known, before: LastC
       sqlTests,
     );
     const models = settled.map(({ model }) =>
-      context.valid.has(model.name) && lacksUse(model, wants) ? withoutRule(model) : model,
+      lacksUse(model, wants) && context.valid.has(model.name) ? withoutRule(model) : model,
     );
     return { project: { models, macros: macros.macros, sqlTests, declarations }, content, diagnostics, found };
   } finally {
@@ -164,23 +192,29 @@ interface Context {
   readonly facts: Map<string, KeyFacts & Pick<CachedModel, 'hash' | 'stamp' | 'key'>>;
   /** Entries of the cache that hold. */
   readonly valid: Map<string, CachedModel>;
+  /** Entries of files that were written again with the same text. */
+  readonly restamped: Set<CachedModel>;
+  readonly unmoved: Unmoved;
 }
 
-/** Takes an entry of the cache as it is. */
-function keep(entry: CachedModel, { session, keyContext, valid }: Context): void {
-  valid.set(entry.name, entry);
+/** Takes a valid entry of the cache as it is. */
+function keep(entry: CachedModel, { session, keyContext }: Context): void {
   session.columns.set(entry.name, entry.model.boundColumns);
   session.compiled.set(entry.name, entry.model);
+  session.settle(entry.name);
   keyContext.faces.set(entry.name, entry.face);
 }
 
 function add(model: CompiledModel, facts: Omit<KeyFacts, 'hasSqlInHeader' | 'isSnapshot'> & Stored, context: Context) {
-  const { session, keyContext } = context;
+  const { session, keyContext, unmoved } = context;
   const whole = { ...facts, hasSqlInHeader: hasSqlInHeader(model), isSnapshot: model.materialized === 'snapshot' };
   const key = facts.key ?? keyOf(whole, keyContext);
   session.columns.set(model.name, model.boundColumns);
   session.compiled.set(model.name, model);
-  keyContext.faces.set(model.name, faceOf(model, { hash: facts.hash, key }));
+  session.settle(model.name);
+  const face = faceOf(model, { hash: facts.hash, key });
+  keyContext.faces.set(model.name, face);
+  unmoved.showed(model.name, face);
   context.facts.set(model.name, { ...whole, key });
 }
 
@@ -203,7 +237,10 @@ async function bringSeeds(
   const key = seedsKeyOf(seeds, named, context.keyContext.macroFiles);
   const entries = seeds.flatMap(({ stem }) => known.models.get(`${stem}.csv`) ?? []);
   if (entries.length === seeds.length && entries.every((entry) => entry.key === key)) {
-    for (const entry of entries) keep(entry, context);
+    for (const entry of entries) {
+      context.valid.set(entry.name, entry);
+      keep(entry, context);
+    }
     return entries.map(({ name }) => name);
   }
   const { engine } = await context.session.open();
@@ -219,21 +256,26 @@ async function bringModels(
   { tables, before }: { readonly tables: ReadonlySet<string>; readonly before: LastCompile | undefined },
   context: Context,
 ): Promise<OrderedGraph> {
-  const { session, wants, diagnostics, keyContext, files } = context;
+  const { session, wants, diagnostics, keyContext, files, valid, restamped, unmoved } = context;
   const { byName, columns } = session;
-  const kept = new Map<string, CachedModel>();
   const fresh: ModelFile[] = [];
   for (const file of models) {
     const entry = known.models.get(file.file);
     const isSame =
       entry !== undefined && entry.hash === hashOf(file) && entry.dependencies.every((table) => tables.has(table));
-    if (isSame) kept.set(entry.name, entry);
-    else fresh.push(file);
+    if (!isSame) {
+      fresh.push(file);
+      continue;
+    }
+    valid.set(entry.name, entry);
+    if (entry.stamp !== (file.stamp ?? '')) restamped.add(entry);
   }
-  await session.parse(fresh);
+  // Others read what stands in silver: DuckDB is not to wait for it.
+  fresh.sort((a, b) => Number(a.layer === 'gold') - Number(b.layer === 'gold'));
+  await session.parse(fresh, { between: () => compileAnswered(context, { isWaiting: false }) });
   reportDuplicates(session.parsed, diagnostics);
   const nodes = [...files.keys()].flatMap((name) => {
-    const dependencies = (kept.get(name) ?? byName.get(name))?.dependencies;
+    const dependencies = (valid.get(name) ?? byName.get(name))?.dependencies;
     return dependencies === undefined ? [] : [{ name, dependencies }];
   });
   const ordered = orderAgain(nodes, before?.ordered);
@@ -242,39 +284,37 @@ async function bringModels(
   for (const level of graph.levels) {
     const stale: ModelFile[] = [];
     for (const name of level) {
-      const entry = kept.get(name);
+      const entry = valid.get(name);
       if (entry === undefined) continue;
       const isReachable = entry.dependencies.every((table) => columns.has(table));
       const hasRule = entry.hasRule || !wants(name, entry.model.fingerprint);
-      const holds = () => holdsStill(entry, keyContext, before) || entry.key === keyOf(entry, keyContext);
-      if (isReachable && hasRule && holds()) keep(entry, context);
-      else stale.push(files.get(name) ?? missing(name));
+      const holds = () => unmoved.holdsStill(entry) || entry.key === keyOf(entry, keyContext);
+      if (isReachable && hasRule && holds()) {
+        keep(entry, context);
+        continue;
+      }
+      valid.delete(name);
+      stale.push(files.get(name) ?? missing(name));
     }
     await session.parse(stale);
-    await compileLevel(level, context);
+    await compileAnswered(context, { isWaiting: true });
+    await lintRefused(level, context);
   }
   return ordered;
 }
 
-async function compileLevel(level: readonly string[], context: Context): Promise<void> {
-  const { session, wants, diagnostics, neverNull, files, valid } = context;
+/** Compiles what DuckDB has bound so far; where waiting, everything that can be bound. */
+async function compileAnswered(context: Context, options: { readonly isWaiting: boolean }): Promise<void> {
+  for await (const described of context.session.answered(options)) await compileBound(described, context);
+}
+
+async function compileBound(described: readonly Described[], context: Context): Promise<void> {
+  const { session, wants, diagnostics, neverNull, files } = context;
   const { byName, candidateOf, columns, compiled } = session;
-  const reached = level.flatMap((name): Candidate[] => {
-    const candidate = candidateOf.get(name);
-    if (candidate?.isNamed !== true || valid.has(name)) return [];
-    // A model below a broken one is not bound: its errors would only repeat the first.
-    return candidate.entry.dependencies.every((table) => columns.has(table)) ? [candidate] : [];
-  });
-  if (reached.length === 0) return;
   const { engine, macros, shapes } = await session.open();
-  const entries = reached.flatMap(({ entry, findings, readsElsewhere }) => {
-    for (const finding of findings) diagnostics.add(finding);
-    lintAsOf(entry, { macros, models: compiled, diagnostics });
-    // A file it would read is refused by the lint with a better word than DuckDB's.
-    return readsElsewhere ? [] : [entry];
-  });
-  await session.bringViews(entries, (name) => files.get(name));
-  const described = session.describe(entries);
+  const entries = described.map(({ entry }) => entry);
+  for (const { model } of entries) lintCandidate(candidateOf.get(model.name) ?? missing(model.name), macros, context);
+  await session.bringViews(entries);
   for await (const { entry, boundColumns } of bindModels(engine, described, compiled, diagnostics)) {
     columns.set(entry.model.name, boundColumns);
     const model = await compileModel(entry, boundColumns, wants, {
@@ -294,6 +334,24 @@ async function compileLevel(level: readonly string[], context: Context): Promise
   }
 }
 
+/** A file that a model would read is refused by the lint with a better word than DuckDB's, which is not asked. */
+async function lintRefused(level: readonly string[], context: Context): Promise<void> {
+  const { session } = context;
+  const { candidateOf, columns } = session;
+  for (const name of level) {
+    const candidate = candidateOf.get(name);
+    if (candidate?.isNamed !== true || !candidate.readsElsewhere) continue;
+    // A model below a broken one is not looked at: its errors would only repeat the first.
+    if (!candidate.entry.dependencies.every((table) => columns.has(table))) continue;
+    lintCandidate(candidate, (await session.open()).macros, context);
+  }
+}
+
+function lintCandidate({ entry, findings }: Candidate, macros: LoadedMacros, { session, diagnostics }: Context): void {
+  for (const finding of findings) diagnostics.add(finding);
+  lintAsOf(entry, { macros, models: session.compiled, diagnostics });
+}
+
 interface SettledModel {
   readonly model: CompiledModel;
   /** Of the cache, and nothing about it changed. */
@@ -303,17 +361,18 @@ interface SettledModel {
 
 /** Checks and marks the tests of models that are new or whose tests look at tables that changed. */
 async function settleTests(models: readonly CompiledModel[], context: Context): Promise<readonly SettledModel[]> {
-  const { session, valid, diagnostics } = context;
+  const { session, valid, diagnostics, unmoved } = context;
   const { columns } = session;
   const entryOf = ({ name }: CompiledModel): CachedModel | undefined => {
     const entry = valid.get(name);
-    const holds = Object.entries(entry?.related ?? {}).every(
-      ([table, hash]) => hash === hashColumns(columns.get(table)),
+    if (entry === undefined) return undefined;
+    const holds = Object.entries(entry.related).every(
+      ([table, hash]) => (columns.has(table) && unmoved.isAsBefore(table)) || hash === hashColumns(columns.get(table)),
     );
     return holds ? entry : undefined;
   };
-  const entries = new Map(models.map((model) => [model.name, entryOf(model)]));
-  const open = models.filter(({ name }) => entries.get(name) === undefined);
+  const entries = models.map(entryOf);
+  const open = models.filter((_, i) => entries[i] === undefined);
   const checked = new Map<string, SettledModel>();
   if (open.length > 0) {
     const { engine, macros, makeTables } = await session.open();
@@ -329,19 +388,19 @@ async function settleTests(models: readonly CompiledModel[], context: Context): 
       checked.set(model.name, { model, related: Object.fromEntries(hashes) });
     }
   }
-  return models.map((model) => {
-    const entry = entries.get(model.name);
+  return models.map((model, i) => {
+    const entry = entries[i];
     if (entry !== undefined) return { model, entry, related: entry.related };
     return checked.get(model.name) ?? missing(model.name);
   });
 }
 
 function toEntry({ model, entry, related }: SettledModel, context: Context): CachedModel | NewModel {
-  const { files, valid, facts, wants, keyContext } = context;
+  const { files, valid, restamped, facts, wants, keyContext } = context;
+  if (entry !== undefined && !restamped.has(entry)) return entry;
   const known = valid.get(model.name);
   // A seed has two files, whose texts are part of its key.
   const stamp = files.get(model.name)?.stamp ?? '';
-  if (entry !== undefined && entry.stamp === stamp) return entry;
   const own = facts.get(model.name) ?? known ?? missing(model.name);
   const { dependencies, calls, hasSqlInHeader: hasSql, isSnapshot, hash, key } = own;
   const hasRule = known?.hasRule ?? !lacksUse(model, wants);

@@ -8,8 +8,8 @@ import type { BoundColumn } from './sql-engine.ts';
 /** Hash of everything that decides a model's content besides its inputs' rows; blind to comments, layout and the header's prose. */
 export function fingerprintModel(facts: {
   readonly model: Model;
-  /** The canonical query. */
-  readonly query: AstNode;
+  /** The canonical query as JSON. */
+  readonly query: string;
   /** Macros it calls, however deep: name → body. */
   readonly macros: ReadonlyMap<string, AstNode>;
   /** The project's own macros among them, each with its parameters: their order says which argument is which. */
@@ -20,8 +20,6 @@ export function fingerprintModel(facts: {
 }): string {
   const { model, macros } = facts;
   const before = JSON.stringify({
-    format: 2,
-    query: facts.query,
     ...headerFacts(model),
     columns: facts.columns.map(({ name, type }) => [name, type]),
   });
@@ -35,7 +33,9 @@ export function fingerprintModel(facts: {
     upstream: [...facts.uses].sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
   // One object of JSON, written piece by piece: each macro's body is as long as a query.
-  return digest(`${before.slice(0, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`);
+  return digest(
+    `{"format":2,"query":${facts.query},${before.slice(1, -1)},"macros":[${bodies.join(',')}],${after.slice(1)}`,
+  );
 }
 
 function bodyText(body: AstNode): string {

@@ -23,7 +23,14 @@ export {
   type ModelLineage,
   traceLineage,
 } from './lineage/column-lineage.ts';
-export { type KnownFile, loadProject, type ModelFile, type ProjectFile, type ProjectFiles } from './load.ts';
+export {
+  type KnownFile,
+  type KnownFiles,
+  loadProject,
+  type ModelFile,
+  type ProjectFile,
+  type ProjectFiles,
+} from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
   type CompiledModel,

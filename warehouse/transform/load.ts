@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { SluiceError } from '../core/errors.ts';
 import { LAYERS, type Layer } from './model.ts';
@@ -23,8 +23,13 @@ export interface KnownFile {
   readonly stamp: string;
 }
 
+/** Files that are known, by their paths. */
+export type KnownFiles = Pick<ReadonlyMap<string, KnownFile>, 'get'>;
+
 export interface ModelFile extends ProjectFile {
   readonly layer: Layer;
+  /** `<layer>.<table>`, as SQL names it. */
+  readonly name: string;
   /** Folder below the layer; empty when the file lies directly in it, which the compiler refuses. */
   readonly domain: string;
   readonly table: string;
@@ -43,54 +48,85 @@ export interface ProjectFiles {
  * Reads sql/{silver,gold,macros,tests,seeds} of a project folder, in the order of their paths. Files whose stamp is the known one are not read before
  * their text is asked for. Errors: PROJECT_NOT_FOUND.
  */
-export async function loadProject(dir: string, known?: ReadonlyMap<string, KnownFile>): Promise<ProjectFiles> {
+export async function loadProject(dir: string, known?: KnownFiles): Promise<ProjectFiles> {
   const models = new Map<Layer, ModelFile[]>(LAYERS.map((layer) => [layer, []]));
   const macros: ProjectFile[] = [];
   const tests: ProjectFile[] = [];
+  const settled = Date.now() - SETTLED_MS;
   // Synchronous: ten thousand times a few microseconds, a tenth of what asking the thread pool takes.
   for (const path of listSql(dir)) {
-    const layer = LAYERS.find((name) => path.startsWith(`sql/${name}/`));
+    const layer = layerOf(path);
     const list = path.startsWith('sql/macros/') ? macros : path.startsWith('sql/tests/') ? tests : undefined;
     if (layer === undefined && list === undefined) continue;
-    const file = known === undefined ? readProjectFile(dir, path) : readUnlessKnown(dir, path, known.get(path));
+    const file =
+      known === undefined ? readProjectFile(dir, path) : readUnlessKnown(dir, path, known.get(path), settled);
     if (layer !== undefined) models.get(layer)?.push(toModelFile(file, layer));
     list?.push(file);
   }
   return { models: [...models.values()].flat(), macros, tests, seeds: await loadSeeds(dir) };
 }
 
+function layerOf(path: string): Layer | undefined {
+  for (const layer of LAYERS) if (path.startsWith(layer, 4) && path[4 + layer.length] === '/') return layer;
+  return undefined;
+}
+
 function readProjectFile(dir: string, file: string): ProjectFile {
   return { file, text: readFileSync(`${dir}/${file}`, 'utf8') };
 }
 
-function readUnlessKnown(dir: string, file: string, known: KnownFile | undefined): ProjectFile {
-  const stamp = stampOf(`${dir}/${file}`);
-  if (known === undefined || stamp === '' || known.stamp !== stamp) return { ...readProjectFile(dir, file), stamp };
-  const before = unread.get(known);
-  if (before?.dir === dir) return before.file;
+/** `settled`: files written after it have no stamp. */
+function readUnlessKnown(dir: string, file: string, known: KnownFile | undefined, settled: number): ProjectFile {
+  const before = known === undefined ? undefined : unread.get(known);
+  const isHere = before?.dir === dir;
+  const path = isHere ? before.path : `${dir}/${file}`;
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (isHere && found !== undefined && isSettled(found, settled) && isSameLook(found, before.look)) return before.file;
+  const stamp = found !== undefined && isSettled(found, settled) ? stampOf(found) : '';
+  if (known === undefined || found === undefined || stamp === '' || known.stamp !== stamp)
+    return { ...readProjectFile(dir, file), stamp };
   let text: string | undefined;
-  const found: ProjectFile = {
+  const read: ProjectFile = {
     file,
-    stamp,
+    stamp: known.stamp,
     hash: known.hash,
     get text() {
       return (text ??= readFileSync(join(dir, file), 'utf8'));
     },
   };
-  unread.set(known, { dir, file: found });
-  return found;
+  const { mtimeMs, ctimeMs, size, ino } = found;
+  unread.set(known, { dir, path, look: { mtimeMs, ctimeMs, size, ino }, file: read });
+  return read;
+}
+
+interface UnreadFile {
+  readonly dir: string;
+  readonly path: string;
+  readonly look: Look;
+  readonly file: ProjectFile;
 }
 
 /** Files that were as known when they were last looked at: a process that compiles again and again takes them as they are. */
-const unread = new WeakMap<KnownFile, { readonly dir: string; readonly file: ProjectFile }>();
+const unread = new WeakMap<KnownFile, UnreadFile>();
 
 /** A second write within the clock's tick would leave the stamp as it is: files changed just now have none. */
 const SETTLED_MS = 2000;
 
-function stampOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found === undefined || Date.now() - Math.max(found.ctimeMs, found.mtimeMs) < SETTLED_MS) return '';
-  return `${found.mtimeMs}:${found.ctimeMs}:${found.size}:${found.ino}`;
+/** What the stamp is made of: as numbers it is compared in a tenth of the time that printing it takes. */
+type Look = Pick<Stats, 'mtimeMs' | 'ctimeMs' | 'size' | 'ino'>;
+
+function isSettled({ ctimeMs, mtimeMs }: Look, settled: number): boolean {
+  return ctimeMs <= settled && mtimeMs <= settled;
+}
+
+function isSameLook(one: Look, other: Look): boolean {
+  return (
+    one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs && one.size === other.size && one.ino === other.ino
+  );
+}
+
+function stampOf({ mtimeMs, ctimeMs, size, ino }: Look): string {
+  return `${mtimeMs}:${ctimeMs}:${size}:${ino}`;
 }
 
 function listSql(dir: string): string[] {
@@ -121,7 +157,8 @@ function toModelFile(file: ProjectFile, layer: Layer): ModelFile {
   if ('layer' in file) return file as ModelFile;
   const path = file.file.slice(`sql/${layer}/`.length, -'.sql'.length);
   const cut = path.lastIndexOf('/');
-  return Object.assign(file, { layer, domain: path.slice(0, Math.max(0, cut)), table: path.slice(cut + 1) });
+  const table = path.slice(cut + 1);
+  return Object.assign(file, { layer, name: `${layer}.${table}`, domain: path.slice(0, Math.max(0, cut)), table });
 }
 
 function codeOf(error: unknown): string {

@@ -25,6 +25,8 @@ const STATEMENT =
   /^create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?(?:macro|function)\s+(\w+)\s*\(([^)]*)\)\s*as\s+/i;
 /** Parentheses within the list of parameters: a default that is a call. */
 const DEFAULTS = /^create\s+(?:or\s+replace\s+)?(?:temp(?:orary)?\s+)?(?:macro|function)\s+(\w+)\s*\([^)]*:=/i;
+/** Where every connection of the compiler's database finds them. */
+const EVERYWHERE = { catalog: 'memory' };
 const REMEDY = 'Write one statement: create macro name(parameters) as expression.';
 
 export async function loadMacros(
@@ -53,11 +55,11 @@ export async function loadMacros(
     const message = `macros call each other in a circle: ${cycle.join(' → ')}`;
     diagnostics.add({ code: 'MODEL_CYCLE', message, at, remedy: 'Take one of the calls out.' });
   }
-  await engine.run(createMacroSql(asOfMacro('2000-01-01'), 'temp'));
+  await engine.run(createMacroSql(asOfMacro('2000-01-01'), EVERYWHERE));
   engine.functions.add('as_of');
   const ordered = graph.order.flatMap((name) => byName.get(name) ?? []);
   for (const { macro, place } of ordered) {
-    const sql = createMacroSql(macro, 'temp');
+    const sql = createMacroSql(macro, EVERYWHERE);
     const bodyOffset = place === undefined ? 0 : sql.length - place.body.length;
     const problem = await engine.attempt(sql, bodyOffset);
     if (problem === undefined) {

@@ -30,7 +30,7 @@ export function readModel(file: ModelFile, diagnostics: Diagnostics): ReadModel 
   const header = parseHeader(file.file, file.text, cut, headerSchema, diagnostics);
   if (header === undefined) return undefined;
   const { value } = header;
-  const name = `${file.layer}.${file.table}`;
+  const { name } = file;
   const snapshot = toSnapshotRule(value);
   const key = snapshot === undefined ? (value.key ?? []) : [...snapshot.key, VALID_FROM];
   const owner = toOwner(value.owner);

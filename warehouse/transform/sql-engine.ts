@@ -22,11 +22,16 @@ export interface SqlProblem {
   readonly offset: number | undefined;
 }
 
-export type ParsedSql =
+export type ParsedSql = { readonly kind: 'query'; readonly node: AstNode } | SqlProblem;
+
+export type ParsedText =
   | {
       readonly kind: 'query';
+      /** The tree without places, which are the half of it. */
       readonly node: AstNode;
-      /** The node as JSON, its numbers marked. */
+      /** That tree as JSON.stringify() writes it. */
+      readonly text: string;
+      /** The node as DuckDB's own JSON, with places. */
       readonly json: string;
     }
   | SqlProblem;
@@ -36,8 +41,11 @@ export type DescribedSql = { readonly kind: 'columns'; readonly columns: readonl
 export interface SqlEngine {
   /** The one SELECT in a text. */
   parse(sql: string): Promise<ParsedSql>;
-  /** As parse, for many texts; the answers come in order, as they are asked for. */
-  parseAll(sqls: readonly string[]): AsyncIterable<ParsedSql>;
+  /** As parse, for many texts, whose places are seldom asked for; they are read and answered in order, as they are asked for. */
+  parseAll<T>(
+    items: Iterable<T>,
+    sqlOf: (item: T) => string,
+  ): AsyncIterable<{ readonly item: T; readonly parsed: ParsedText }>;
   /** SQL text of a query node. */
   print(node: AstNode): Promise<string>;
   /** Names and types of a query's columns, bound against what was created with run(). */
@@ -54,27 +62,38 @@ export interface SqlEngine {
   readonly volatile: ReadonlySet<string>;
   /** Names of all functions and of the macros made so far, for suggestions. */
   readonly functions: Set<string>;
+  /** The names that DuckDB itself brings. */
+  readonly names: FunctionNames;
   close(): void;
 }
 
 /** Names resolve as in production: bronze.<source>.<table> is catalog.schema.table, silver.<table> the catalog's main schema. */
 const CATALOGS = ['bronze', 'bronze_log', 'silver', 'gold'] as const;
 
-export async function openSqlEngine(): Promise<SqlEngine> {
+/** Of each connection that binds. Nothing that is bound here is run for its rows. */
+const SETTINGS = 'set errors_as_json = true; pragma disable_optimizer';
+
+/** `names`: of this DuckDB's functions, when they are known already. */
+export async function openSqlEngine(names?: FunctionNames): Promise<SqlEngine> {
   const db = await openDuckDb({ threads: 1, memoryLimitMb: 512 });
   const attach = CATALOGS.map((catalog) => `attach ':memory:' as ${quoteIdentifier(catalog)};`).join(' ');
   // What binds here must never read anything outside.
-  // Nothing that is bound here is run for its rows.
-  await db.run(`set errors_as_json = true; ${attach} set enable_external_access = false; pragma disable_optimizer`);
+  await db.run(`${attach} set enable_external_access = false; ${SETTINGS}`);
   // Texts are parsed while others are bound.
   const parser = await db.connectReader();
-  const { aggregates, volatile, functions } = (functionNames ??= await listFunctions(db));
+  const describeBatch = createBinders(db);
+  const known = names ?? (functionNames ??= await listFunctions(db));
   return {
     parse: (sql) => parseSql(parser, sql),
-    parseAll: (sqls) => parseAll(parser, sqls),
+    parseAll: (items, sqlOf) => parseAll(parser, items, sqlOf),
     print: (node) => printSql(db, node),
     describe: (sql) => describe(db, sql),
-    describeAll: (sqls) => describeAll(db, sqls),
+    describeAll: async (sqls) => {
+      const described: DescribedSql[] = [];
+      for (let from = 0; from < sqls.length; from += DESCRIBED_TOGETHER)
+        described.push(...(await describeBatch(sqls.slice(from, from + DESCRIBED_TOGETHER))));
+      return described;
+    },
     run: (sql) => db.run(sql),
     attempt: async (sql, prefix) => {
       try {
@@ -84,18 +103,19 @@ export async function openSqlEngine(): Promise<SqlEngine> {
         return toProblem(error, sql, prefix);
       }
     },
-    aggregates,
-    volatile,
-    functions: new Set(functions),
+    aggregates: known.aggregates,
+    volatile: known.volatile,
+    functions: new Set(known.functions),
+    names: known,
     close: () => db.close(),
   };
 }
 
-interface FunctionNames extends Pick<SqlEngine, 'aggregates' | 'volatile'> {
+export interface FunctionNames extends Pick<SqlEngine, 'aggregates' | 'volatile'> {
   readonly functions: ReadonlySet<string>;
 }
 
-/** A process has one DuckDB, whose own functions stay the same; listing them takes longer than opening a database. */
+/** A process has one DuckDB, whose own functions stay the same; listing them takes longer (30 ms) than opening a database. */
 let functionNames: FunctionNames | undefined;
 
 async function listFunctions(db: DuckDb): Promise<FunctionNames> {
@@ -119,16 +139,29 @@ export async function parseSql(db: Pick<DuckDb, 'rows'>, sql: string): Promise<P
 /** A call costs about as much as parsing a few texts. */
 const PARSE_BATCH = 64;
 
-async function* parseAll(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): AsyncGenerator<ParsedSql> {
-  const batchAt = async (from: number) =>
-    from < sqls.length ? parseBatch(db, sqls.slice(from, from + PARSE_BATCH)) : [];
-  let next = batchAt(0);
+async function* parseAll<T>(
+  db: Pick<DuckDb, 'rows'>,
+  items: Iterable<T>,
+  sqlOf: (item: T) => string,
+): AsyncGenerator<{ readonly item: T; readonly parsed: ParsedText }> {
+  const rest: Iterator<T, unknown> = items[Symbol.iterator]();
+  const nextBatch = async () => {
+    const batch: T[] = [];
+    while (batch.length < PARSE_BATCH) {
+      const { value, done } = rest.next();
+      if (done === true) break;
+      batch.push(value);
+    }
+    return { batch, answers: batch.length === 0 ? [] : await parseBatch(db, batch.map(sqlOf)) };
+  };
+  let next = nextBatch();
   try {
-    for (let from = 0; from < sqls.length; from += PARSE_BATCH) {
-      const batch = await next;
+    for (;;) {
+      const { batch, answers } = await next;
+      if (batch.length === 0) return;
       // DuckDB parses the next texts while these are looked at.
-      next = batchAt(from + PARSE_BATCH);
-      for (const [i, answer] of batch.entries()) yield readParsed(sqls[from + i] ?? '', answer);
+      next = nextBatch();
+      for (const [i, item] of batch.entries()) yield { item, parsed: readText(sqlOf(item), answers[i] ?? '{}') };
     }
   } finally {
     await next;
@@ -144,8 +177,7 @@ async function parseBatch(db: Pick<DuckDb, 'rows'>, sqls: readonly string[]): Pr
 }
 
 function readParsed(sql: string, answer: string): ParsedSql {
-  const json = markNumbers(answer);
-  const tree = parseTree(json);
+  const tree = parseTree(markNumbers(answer));
   if (tree === undefined) {
     const offset = sql.search(BEYOND_DOUBLE);
     const message = 'a number is larger than a DOUBLE can hold (about 1.8e308)';
@@ -167,12 +199,18 @@ function readParsed(sql: string, answer: string): ParsedSql {
     const message = node === undefined ? 'the text holds no statement' : 'the text holds more than one statement';
     return { kind: 'problem', message, subtype: 'STATEMENTS', name: undefined, offset: undefined };
   }
-  const isFramed = json.startsWith(FRAME_START) && json.endsWith(FRAME_END);
-  return {
-    kind: 'query',
-    node,
-    json: isFramed ? json.slice(FRAME_START.length, -FRAME_END.length) : JSON.stringify(node),
-  };
+  return { kind: 'query', node };
+}
+
+function readText(sql: string, answer: string): ParsedText {
+  const isOne = answer.startsWith(FRAME_START) && answer.endsWith(FRAME_END) && !answer.includes(NEXT_STATEMENT);
+  const json = isOne ? answer.slice(FRAME_START.length, -FRAME_END.length) : '';
+  const text = markNumbers(json.replaceAll(PLACE, ''));
+  const node = isOne ? parseTree(text) : undefined;
+  if (node !== undefined) return { kind: 'query', node, json, text: ESCAPED.test(text) ? JSON.stringify(node) : text };
+  const parsed = readParsed(sql, answer);
+  if (parsed.kind === 'query') throw new TypeError(`DuckDB's answer has another form than its trees have: ${answer}`);
+  return parsed;
 }
 
 const BEYOND_DOUBLE = /\b\d[\d_.]*e\+?[\d_]{3,}|\b\d[\d_]{308,}/i;
@@ -189,6 +227,11 @@ function parseTree(json: string): AstNode | undefined {
 
 const FRAME_START = '{"error":false,"statements":[{"node":';
 const FRAME_END = ',"named_param_map":[]}]}';
+/** A quote inside of a string is escaped: none of these is a piece of one. */
+const NEXT_STATEMENT = ',"named_param_map":[]},{"node":';
+/** DuckDB writes \u001F where JavaScript writes \u001f; all else they write alike. */
+const ESCAPED = /\\u00[01][A-F]/;
+const PLACE = /"query_location":\d+,|,"query_location":\d+(?=\})/g;
 
 /** SQL text of a query node. */
 export async function printSql(db: DuckDb, node: AstNode): Promise<string> {
@@ -228,9 +271,11 @@ const TRUE: AstNode = {
   try_cast: false,
 };
 
+type Queries = Pick<DuckDb, 'rows'>;
+
 const DESCRIBE = 'describe ';
 
-async function describe(db: DuckDb, sql: string): Promise<DescribedSql> {
+async function describe(db: Queries, sql: string): Promise<DescribedSql> {
   try {
     const rows = await db.rows<DescribedColumn>(`${DESCRIBE}${sql}`);
     return { kind: 'columns', columns: rows.map((row) => ({ name: row.column_name, type: row.column_type })) };
@@ -247,36 +292,82 @@ interface DescribedColumn {
 /** So many are described by one query. */
 export const DESCRIBED_TOGETHER = 32;
 
-async function describeAll(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
-  const described: DescribedSql[] = [];
-  for (let from = 0; from < sqls.length; from += DESCRIBED_TOGETHER)
-    described.push(...(await describeTogether(db, sqls.slice(from, from + DESCRIBED_TOGETHER))));
-  return described;
+/** A connection binds one query at a time: there is a second one, which opens when it is first asked for. */
+function createBinders(db: DuckDb): (sqls: readonly string[]) => Promise<readonly DescribedSql[]> {
+  let asked = 0;
+  let second: Promise<Queries> | undefined;
+  const openSecond = async (): Promise<Queries> => {
+    const reader = await db.connectReader();
+    await reader.rows(SETTINGS);
+    return reader;
+  };
+  return async (sqls) => {
+    if (asked > 0) return describeTogether(await (second ??= openSecond()), sqls);
+    asked += 1;
+    try {
+      return await describeTogether(db, sqls);
+    } finally {
+      asked -= 1;
+    }
+  };
 }
 
 /**
- * Many queries described by one, whose answers come as one text: a call for each would cost as much again on this side. There is one thread, so that
- * columns come in their order.
+ * Many queries described by one, whose answers come as one text: a call for each would cost as much again on this side, and a DESCRIBE for each
+ * a fifth as much in DuckDB. As CTEs, for what stands beside another in FROM may name its columns. There is one thread, so that columns come in
+ * their order.
  */
-async function describeTogether(db: DuckDb, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
-  const each = sqls.map(
-    (sql, i) => `select ${i} as i, column_name as name, column_type as type from (${DESCRIBE}${sql}\n)`,
-  );
+async function describeTogether(db: Queries, sqls: readonly string[]): Promise<readonly DescribedSql[]> {
+  const names = sqls.map((_, i) => `${MARK}${i}"`);
+  const queries = sqls.map((sql, i) => `${names[i] ?? ''} as (${sql}\n)`);
+  const columns = names.map((name) => `${name}.*, 0 as ${MARK}"`);
+  const together = `with ${queries.join(',\n')} select ${columns.join(', ')} from ${names.join(', ')}`;
+  const lists = sqls.some((sql) => sql.includes(MARK)) ? [] : await listColumns(db, together);
+  const described: DescribedSql[] = [];
+  for (const [i, sql] of sqls.entries()) {
+    const list = lists.length === sqls.length ? lists[i] : undefined;
+    // One that is refused says nothing of the others: each is asked by itself.
+    described.push(
+      list === undefined || mayBeRenamed(list) ? await describe(db, sql) : { kind: 'columns', columns: list },
+    );
+  }
+  return described;
+}
+
+/** Begins the names around the queries that are described together, and is the name of the column that ends each. */
+const MARK = '"|';
+
+/** The columns between marks; nothing when the query is refused. */
+async function listColumns(db: Queries, sql: string): Promise<readonly (readonly BoundColumn[])[]> {
+  let answers: string | undefined;
   try {
     const [row] = await db.rows<{ answers: string }>(
-      `select json_group_array(json_array(i, name, type)) as answers from (${each.join('\nunion all\n')})`,
+      `select json_group_array(json_array(column_name, column_type)) as answers from (${DESCRIBE}${sql})`,
     );
-    const columns = sqls.map((): BoundColumn[] => []);
-    for (const [i, name, type] of JSON.parse(row?.answers ?? '[]') as [number, string, string][])
-      columns[i]?.push({ name, type });
-    return columns.map((list) => ({ kind: 'columns', columns: list }));
+    answers = row?.answers;
   } catch {
-    // One that is refused says nothing of the others: each is asked by itself.
-    const described: DescribedSql[] = [];
-    for (const sql of sqls) described.push(await describe(db, sql));
-    return described;
+    return [];
   }
+  const lists: BoundColumn[][] = [];
+  let list: BoundColumn[] = [];
+  for (const [name, type] of JSON.parse(answers ?? '[]') as [string, string][]) {
+    if (name !== '|') list.push({ name, type });
+    else {
+      lists.push(list);
+      list = [];
+    }
+  }
+  return lists;
 }
+
+/** Below another query, columns of one name are told apart: a, a is a, a_1. */
+function mayBeRenamed(columns: readonly BoundColumn[]): boolean {
+  if (!columns.some(({ name }) => NUMBERED.test(name))) return false;
+  const names = new Set(columns.map(({ name }) => name.toLowerCase()));
+  return columns.some(({ name }) => NUMBERED.test(name) && names.has(name.toLowerCase().replace(NUMBERED, '')));
+}
+
+const NUMBERED = /_\d+$/;
 
 /** Reads the JSON that errors_as_json makes of an error; anything else keeps its first line. */
 function toProblem(error: unknown, sql: string, prefix: number): SqlProblem {

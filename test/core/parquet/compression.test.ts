@@ -27,6 +27,17 @@ test('pages of every size, many at once, come back as they were, each in one fra
   }
 });
 
+test('pages that cannot be compressed fail by themselves: those that wait behind them are compressed', async () => {
+  const compressor = createCompressor(1, 1_000);
+  // No bytes at all stand for a context that the system gives no memory.
+  const bad = Array.from({ length: 20 }, () => compressor.compress(null as unknown as Uint8Array));
+  const good = Array.from({ length: 20 }, (_, i) => compressor.compress(Buffer.alloc(1_000, i)));
+  for (const { status } of await Promise.allSettled(bad)) assert.equal(status, 'rejected');
+  for (const [i, { bytes }] of (await Promise.all(good)).entries())
+    assert.ok(zstdDecompressSync(bytes).equals(Buffer.alloc(1_000, i)));
+  compressor.close();
+});
+
 /** RFC 8878: the frame header states it in 1, 2, 4 or 8 bytes, behind the window's byte where there is one. */
 function contentSizeOf(frame: Uint8Array): number | undefined {
   const bytes = Buffer.from(frame);

@@ -147,6 +147,28 @@ test('an abort stops the COPY, also while the server sends nothing or the sink i
   await assert.rejects(read('big', { signal: AbortSignal.abort(new Error('before')) }), /before/);
 });
 
+test('what happened on this side is told as it is, not as an error of the server', async () => {
+  const own = Object.assign(new Error('ENOENT: no such file or directory'), { code: 'ENOENT' });
+  const isOwn = (error: unknown): boolean => error === own;
+  const stop = new AbortController();
+  await assert.rejects(read('big', { signal: stop.signal, onProgress: () => stop.abort(own) }), isOwn);
+  const fail = (): never => {
+    throw own;
+  };
+  await assert.rejects(read('big', { onProgress: fail }), isOwn);
+  await assert.rejects(read('big', { onArrived: fail }), isOwn);
+  await assert.rejects(read('big', { sink: async () => fail() }), isOwn);
+});
+
+test('a disk that is full on the server is not this machine’s', async () => {
+  await client.query(`create or replace function public.no_room() returns text language plpgsql as $$
+    begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$`);
+  await assert.rejects(
+    read('big', { selectSql: 'select id, public.no_room() from public.big' }),
+    (error) => isSluiceError(error, 'SOURCE_QUERY_FAILED') && error.retryable && /No space left/.test(error.message),
+  );
+});
+
 test('a cancelled session ends the COPY as cancelled', async () => {
   const stop = new AbortController();
   const selectSql = 'select id, t || pg_sleep(case when id = 15000 then 600 else 0 end)::text from public.big';

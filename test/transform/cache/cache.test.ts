@@ -7,10 +7,12 @@ import fc from 'fast-check';
 import { isSluiceError } from '../../../warehouse/core/errors.ts';
 import {
   type BronzeTableFacts,
+  type CompileCache,
   compileProject,
   loadProject,
   openCompileCache,
 } from '../../../warehouse/transform/index.ts';
+import { openSqlEngine } from '../../../warehouse/transform/sql-engine.ts';
 import { BRONZE, bronzeTable, filesOf, modelText } from '../compile/project.ts';
 
 /** What a compile gives with a cache must be what it gives without one: models, errors, everything. */
@@ -26,9 +28,13 @@ async function folder(t: TestContext): Promise<string> {
 }
 
 /** The project as plain data, or its error's words. */
-async function outcome(texts: Texts, bronzeTables: readonly BronzeTableFacts[], cacheDir?: string): Promise<unknown> {
+async function outcome(
+  texts: Texts,
+  bronzeTables: readonly BronzeTableFacts[],
+  kept?: string | CompileCache,
+): Promise<unknown> {
   try {
-    const cache = cacheDir === undefined ? undefined : openCompileCache(cacheDir, VERSION);
+    const cache = typeof kept === 'string' ? openCompileCache(kept, VERSION) : kept;
     const project = await compileProject({ files: filesOf(texts), bronzeTables, ...(cache && { cache }) });
     return JSON.parse(JSON.stringify(project));
   } catch (error) {
@@ -178,6 +184,35 @@ async function writeTexts(dir: string, texts: Texts): Promise<void> {
   }
 }
 
+test('a process that keeps its cache open gives the same after every edit and on the way back, also where compiles overlap', async (t) => {
+  const before = await outcome(start(), BRONZE);
+  for (const [number, edit] of EDITS.entries()) {
+    const cache = openCompileCache(await folder(t), VERSION);
+    const texts = start();
+    const bronze = [...BRONZE];
+    edit(texts, bronze);
+    const after = await outcome(texts, bronze);
+    const there = () => outcome(texts, bronze, cache);
+    const back = () => outcome(start(), BRONZE, cache);
+    const overlapping = await Promise.all([there(), back()]);
+    const found = [...overlapping, await there(), await back(), await back(), await there(), await there()];
+    assert.deepEqual(found, [after, before, after, before, before, after, after], `edit ${number}`);
+  }
+});
+
+test('what is known of DuckDB’s functions is what it would list', async (t) => {
+  const dir = await folder(t);
+  await outcome(start(), BRONZE, dir);
+  const known = openCompileCache(dir, VERSION).functions;
+  const engines = [await openSqlEngine(known), await openSqlEngine()];
+  const [kept, listed] = engines.map(({ names: { functions, aggregates, volatile } }) =>
+    [functions, aggregates, volatile].map((names) => [...names].sort()),
+  );
+  for (const engine of engines) engine.close();
+  assert.equal(engines[0]?.names, known);
+  assert.deepEqual(kept, listed);
+});
+
 test('a damaged cache is ignored, whatever is cut off or written into it', async (t) => {
   const dir = await folder(t);
   const cacheDir = join(dir, 'cache');
@@ -256,6 +291,12 @@ test('another release of Sluice trusts nothing that this one wrote', async (t) =
   await outcome(start(), BRONZE, dir);
   const known = openCompileCache(dir, VERSION);
   assert.deepEqual([known.models.size, known.tests.size, known.macros?.macros.length], [6, 1, 4]);
+  assert.ok(known.functions?.functions.has('regexp_matches') === true && known.functions.aggregates.has('sum'));
+  assert.ok(known.functions.volatile.has('random') && !known.functions.volatile.has('sum'));
   const other = openCompileCache(dir, '1.0.1');
-  assert.deepEqual([other.models.size, other.tests.size, other.macros, other.files.size], [0, 0, undefined, 0]);
+  assert.deepEqual([other.models.size, other.tests.size, other.macros, other.functions], [0, 0, undefined, undefined]);
+  assert.deepEqual(
+    [...known.models.keys()].map(other.files.get),
+    Array.from({ length: 6 }, () => undefined),
+  );
 });

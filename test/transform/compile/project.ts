@@ -17,9 +17,10 @@ export function filesOf(texts: Readonly<Record<string, string>>): ProjectFiles {
     models: entries
       .filter(({ file }) => /^sql\/(silver|gold)\//.test(file))
       .map(({ file, text }) => {
-        const [, layer, ...rest] = file.split('/');
+        const [, folder, ...rest] = file.split('/');
+        const layer = folder === 'gold' ? 'gold' : 'silver';
         const table = (rest.pop() ?? '').replace(/\.sql$/, '');
-        return { file, text, layer: layer === 'gold' ? 'gold' : 'silver', domain: rest.join('/'), table };
+        return { file, text, layer, name: `${layer}.${table}`, domain: rest.join('/'), table };
       }),
     macros: entries.filter(({ file }) => file.startsWith('sql/macros/')),
     tests: entries.filter(({ file }) => file.startsWith('sql/tests/')),

@@ -189,7 +189,13 @@ test('a seed and a model of one name, or a seed with a bad name, are refused', a
     csv: 'a\n',
     yaml: 'description: x\n',
   }));
-  const model = { file: 'sql/silver/app/countries.sql', layer: 'silver' as const, domain: 'app', table: 'countries' };
+  const model = {
+    file: 'sql/silver/app/countries.sql',
+    layer: 'silver' as const,
+    name: 'silver.countries',
+    domain: 'app',
+    table: 'countries',
+  };
   const files = { models: [{ ...model, text: '/*\ndescription: x\n*/\nselect 1 as a' }], macros: [], tests: [], seeds };
   await assert.rejects(compileProject({ files, bronzeTables: [] }), (error) => {
     assert.ok(isSluiceError(error, 'SEED_INVALID'));

@@ -36,13 +36,29 @@ export function createCompressor(level: number, rows: number): Compressor {
     made++;
     return createPress(level, resultBytes);
   };
+  const giveBack = (press: Press): void => {
+    const next = waiting.shift();
+    if (next === undefined) idle.push(press);
+    else next(press);
+  };
+  /** A context that failed is of no more use; those that wait get another. */
+  const discard = (press: Press): void => {
+    press.close();
+    const next = waiting.shift();
+    if (next === undefined) made--;
+    else next(createPress(level, resultBytes));
+  };
   return {
     compress: async (bytes) => {
       const press = await lend();
-      const compressed = await press.compress(bytes);
-      const next = waiting.shift();
-      if (next === undefined) idle.push(press);
-      else next(press);
+      let compressed: Uint8Array;
+      try {
+        compressed = await press.compress(bytes);
+      } catch (error) {
+        discard(press);
+        throw error;
+      }
+      giveBack(press);
       return { bytes: compressed, isWorth: bytes.length >= LEAST_BYTES && compressed.length < bytes.length * WORTH };
     },
     close: () => {

@@ -10,7 +10,7 @@ import { BORROWED } from '../source-socket.ts';
  *   submit ── bytes to `onBytes` ── (end or error frame) ── release: the rest to pg's own parser ── handleReadyForQuery / handleError
  */
 export interface CopyQuery extends Submittable {
-  /** Resolves with the number of bytes that came since the last call, once there are any; throws the server's error, or what fail() was given. */
+  /** Resolves with the number of bytes that came since the last call, once there are any; throws the server's error, mapped, or what fail() was given. */
   more(): Promise<number>;
   /** No more bytes until resume(). */
   pause(): void;
@@ -36,8 +36,15 @@ interface Handlers {
   handleReadyForQuery(): void;
 }
 
-/** The query for pg's client.query(). `onBytes` has to copy what it keeps. */
-export function createCopyQuery(text: string, onBytes: OnData): CopyQuery & Handlers {
+/**
+ * The query for pg's client.query(). `onBytes` has to copy what it keeps; `mapError` is given what the server or the connection to it ended with,
+ * and nothing else: a file's ENOENT, told to the reads beside it by fail(), is no server's.
+ */
+export function createCopyQuery(
+  text: string,
+  onBytes: OnData,
+  mapError: (error: unknown) => unknown,
+): CopyQuery & Handlers {
   let stream: Connection['stream'] | undefined;
   let pgListener: OnData = () => undefined;
   let rows = 0;
@@ -108,7 +115,7 @@ export function createCopyQuery(text: string, onBytes: OnData): CopyQuery & Hand
       detach();
       settle({ error });
     },
-    handleError: (error: unknown) => settle({ error }),
+    handleError: (error: unknown) => settle({ error: mapError(error) }),
     handleCommandComplete: ({ text: tag }: { readonly text: string }) => {
       rows = Number(/^COPY (\d+)$/.exec(tag)?.[1] ?? Number.NaN);
     },

@@ -44,13 +44,14 @@ const FEW_BYTES = 64 << 10;
 /**
  * Reads a query by COPY (FORMAT BINARY) into row groups. All calls of the sink have ended when it returns or throws. After an error of the sink
  * or an abort the session is in the middle of the COPY: close it.
- * Throws SOURCE_VALUE_UNREPRESENTABLE, SOURCE_QUERY_FAILED, what the sink threw, or the signal's reason.
+ * Throws SOURCE_VALUE_UNREPRESENTABLE, SOURCE_QUERY_FAILED, what the sink or a callback threw, or the signal's reason.
  */
 export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult> {
   const { session, signal, onProgress } = options;
   const limits = { ...COPY_LIMITS, ...options.limits };
   const decoder = createCopyDecoder({ ...options, limits, onFrame: (frame) => query.forward(frame) });
-  const query = createCopyQuery(`copy (${options.selectSql}) to stdout (format binary)`, (bytes) => decoder.add(bytes));
+  const text = `copy (${options.selectSql}) to stdout (format binary)`;
+  const query = createCopyQuery(text, (bytes) => decoder.add(bytes), session.mapError);
   // A server that knows no encoding would refuse a text that is no UTF-8 without saying where; raw, its decoder finds it.
   const isRaw = options.columns.some(({ wire }) => isUnchecked(wire));
   if (isRaw) await setEncoding(session, 'SQL_ASCII');
@@ -88,9 +89,8 @@ export async function readCopy(options: ReadCopyOptions): Promise<ReadCopyResult
   } catch (error) {
     query.fail(error);
     await flight.settled();
-    const failure = flight.failure();
-    const mapped = mapSystemError(failure === undefined ? error : failure.error, `the extraction of ${options.table}`);
-    throw failure === undefined ? session.mapError(mapped) : mapped;
+    const failure = flight.failure() ?? { error };
+    throw mapSystemError(failure.error, `the extraction of ${options.table}`);
   } finally {
     signal?.removeEventListener('abort', abort);
   }

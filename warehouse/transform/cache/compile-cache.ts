@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import { version as duckdbVersion } from '../../core/duckdb.ts';
 import { digest } from '../digest.ts';
-import type { KnownFile } from '../load.ts';
+import type { KnownFiles } from '../load.ts';
 import type { CompiledModel, Macro, SqlTest } from '../model.ts';
+import type { FunctionNames } from '../sql-engine.ts';
 import { type CachedModel, reviveModel, storeModel } from './stored-model.ts';
 
 /**
@@ -19,9 +20,11 @@ export interface CompileCache {
   readonly models: ReadonlyMap<string, CachedModel>;
   readonly tests: ReadonlyMap<string, CachedTest>;
   readonly macros: CachedMacros | undefined;
+  /** Of DuckDB's functions. */
+  readonly functions: FunctionNames | undefined;
   /** Hashes of files whose stamp is still the same, for loadProject(). */
-  readonly files: ReadonlyMap<string, KnownFile>;
-  /** Keeps exactly these entries; what did not change is not written. Never throws: a cache that cannot be written is none. */
+  readonly files: KnownFiles;
+  /** Keeps exactly these entries, at once; what did not change is not written. Never throws: a cache that cannot be written is none. */
   save(content: CacheContent): Promise<void>;
 }
 
@@ -52,14 +55,17 @@ export interface CacheContent {
   readonly models: readonly (CachedModel | NewModel)[];
   readonly tests: readonly CachedTest[];
   readonly macros: CachedMacros;
+  /** Undefined when no DuckDB was opened: those that are known are kept. */
+  readonly functions: FunctionNames | undefined;
 }
 
 /** Raised when the form of what is stored changes, or what it means. */
-const FORMAT = 2;
+const FORMAT = 3;
 const SHARDS = 16;
 
 /**
- * The same compiler gives the same results: Sluice's release, DuckDB's and Node's, and the compiler's own files, which change while it is worked on.
+ * The same compiler gives the same results: Sluice's release, DuckDB's and Node's, the kind of machine they are built for, and the compiler's own
+ * files, which change while it is worked on.
  */
 function identityOfCompiler(version: string): string {
   const own = ['..', '../../core'].flatMap((folder) => {
@@ -72,10 +78,11 @@ function identityOfCompiler(version: string): string {
         return [folder, name, size, mtimeMs];
       });
   });
-  return digest(JSON.stringify([FORMAT, version, duckdbVersion(), process.version, own]));
+  const machine = [process.platform, process.arch];
+  return digest(JSON.stringify([FORMAT, version, duckdbVersion(), process.version, machine, own]));
 }
 
-interface State extends Pick<CompileCache, 'models' | 'tests' | 'macros' | 'files'> {
+interface State extends Pick<CompileCache, 'models' | 'tests' | 'macros'> {
   /** Lines of the files of models, as they were last read or written. */
   readonly shards: readonly (readonly string[])[];
   readonly meta: readonly string[];
@@ -95,12 +102,16 @@ export function openCompileCache(dir: string, version: string): CompileCache {
     get macros() {
       return state.macros;
     },
+    get functions() {
+      return readFunctions(state.meta[1]);
+    },
     get files() {
-      return state.files;
+      const { models, tests } = state;
+      return { get: (file: string) => models.get(file) ?? tests.get(file) };
     },
     save: async (content) => {
       const before = state;
-      state = stateOf(content);
+      state = stateOf(content, before);
       try {
         await writeState(dir, identity, state, before);
       } catch {
@@ -122,15 +133,15 @@ function readState(dir: string, identity: string): State {
   }
   const macros = meta[0] === undefined ? undefined : (JSON.parse(meta[0]) as CachedMacros);
   const tests = new Map(
-    meta.slice(1).map((line) => {
+    meta.slice(2).map((line) => {
       const entry = JSON.parse(line) as CachedTest;
       return [entry.file, entry];
     }),
   );
-  return { models, tests, macros, files: filesOf(models, tests), shards, meta };
+  return { models, tests, macros, shards, meta };
 }
 
-function stateOf(content: CacheContent): State {
+function stateOf(content: CacheContent, before: State): State {
   const shards = Array.from({ length: SHARDS }, (): string[] => []);
   const models = new Map<string, CachedModel>();
   for (const each of content.models) {
@@ -140,23 +151,29 @@ function stateOf(content: CacheContent): State {
   }
   const tests = new Map(content.tests.map((entry) => [entry.file, entry]));
   const { macros } = content;
-  const meta = [JSON.stringify(macros), ...content.tests.map((entry) => JSON.stringify(entry))];
-  return { models, tests, macros, files: filesOf(models, tests), shards, meta };
+  const functions =
+    content.functions === undefined ? (before.meta[1] ?? NO_FUNCTIONS) : printFunctions(content.functions);
+  const meta = [JSON.stringify(macros), functions, ...content.tests.map((entry) => JSON.stringify(entry))];
+  return { models, tests, macros, shards, meta };
+}
+
+const NO_FUNCTIONS = 'null';
+
+function printFunctions({ functions, aggregates, volatile }: FunctionNames): string {
+  return JSON.stringify([functions, aggregates, volatile].map((names) => [...names].sort()));
+}
+
+function readFunctions(line: string = NO_FUNCTIONS): FunctionNames | undefined {
+  const lists = JSON.parse(line) as readonly string[][] | null;
+  if (lists === null) return undefined;
+  const [functions, aggregates, volatile] = lists.map((names) => new Set(names));
+  return functions && aggregates && volatile && { functions, aggregates, volatile };
 }
 
 /** As another process would read it. */
 function revive(model: NewModel): CachedModel {
   const { line, cold } = storeModel(model);
   return reviveModel(line, cold);
-}
-
-function filesOf(
-  models: ReadonlyMap<string, CachedModel>,
-  tests: ReadonlyMap<string, CachedTest>,
-): ReadonlyMap<string, KnownFile> {
-  const files = new Map<string, KnownFile>(models);
-  for (const [file, test] of tests) files.set(file, test);
-  return files;
 }
 
 const OTHER = 'other.jsonl';
@@ -190,8 +207,9 @@ async function writeState(dir: string, identity: string, state: State, before: S
   await mkdir(dir, { recursive: true });
   for (const { name, lines } of writes) {
     const body = Buffer.from(lines.join('\n'));
+    const head = `${identity} ${crc32(body)}\n`;
     const temporary = join(dir, `.${name}-${process.pid}-${randomBytes(4).toString('hex')}`);
-    await writeFile(temporary, Buffer.concat([Buffer.from(`${identity} ${crc32(body)}\n`), body]));
+    await writeFile(temporary, [head, body]);
     await rename(temporary, join(dir, name));
   }
   await removeLeftovers(dir);

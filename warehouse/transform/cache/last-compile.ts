@@ -4,7 +4,7 @@ import type { CachedModel } from './stored-model.ts';
 
 /** What a process that compiles a project again and again need not find out again: kept beside its open cache, never written. */
 export interface LastCompile {
-  /** The cache's models as that compile left them. */
+  /** The cache's models as that compile left them, each of the face that is among `faces`. */
   readonly models: ReadonlyMap<string, CachedModel>;
   readonly faces: ReadonlyMap<string, string>;
   readonly macroFiles: string;
@@ -26,20 +26,35 @@ export function rememberCompile(cache: CompileCache, compile: LastCompile): void
   last.set(cache, compile);
 }
 
-/** True when an entry held in that compile and nothing that its key is made of has changed since. */
-export function holdsStill(
-  entry: CachedModel,
-  { faces, macroFiles }: { readonly faces: ReadonlyMap<string, string>; readonly macroFiles: string },
+/** What is the same as in the compile before: nothing, where none was made with this very cache. */
+export interface Unmoved {
+  /** To be told of each table that was not taken from the cache. */
+  showed(name: string, face: string): void;
+  /** True when an entry held in that compile and nothing that its key is made of has changed since; all it reads is there. */
+  holdsStill(entry: CachedModel): boolean;
+  /** True when a table that is there shows what it did. */
+  isAsBefore(name: string): boolean;
+}
+
+/** `models`: of the cache, as this compile found them. */
+export function compareWith(
   before: LastCompile | undefined,
-): boolean {
-  return (
-    before !== undefined &&
-    before.models.get(entry.file) === entry &&
-    before.macroFiles === macroFiles &&
+  { models, macroFiles }: Pick<LastCompile, 'models' | 'macroFiles'>,
+): Unmoved {
+  /** Tables that show their readers something else now, or are new. */
+  const moved = new Set<string>();
+  // Entries that another compile left say nothing of these faces.
+  const last = before?.models === models ? before : undefined;
+  const isAsBefore = (name: string): boolean => last !== undefined && !moved.has(name);
+  const isSame = last?.macroFiles === macroFiles;
+  return {
+    showed: (name, face) => {
+      if (last !== undefined && last.faces.get(name) !== face) moved.add(name);
+    },
     // A snapshot's key reaches further up than the tables it names.
-    !entry.isSnapshot &&
-    entry.dependencies.every((name) => before.faces.get(name) === faces.get(name))
-  );
+    holdsStill: (entry) => isSame && !entry.isSnapshot && entry.dependencies.every(isAsBefore),
+    isAsBefore,
+  };
 }
 
 /** The order of the graph; as it was when the graph is the same. */

@@ -77,8 +77,12 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
     const parts = new Set([start]);
     const names = new Set<string>();
     const called = new Set<string>();
+    const take = (name: string): void => {
+      names.add(name);
+      for (const item of shape.items.get(name) ?? []) parts.add(item);
+    };
     for (const part of parts) {
-      const own = new Set(part.names);
+      for (const name of part.names) take(name);
       for (const name of part.functions) {
         const body = bodies.get(name);
         if (body === undefined) continue;
@@ -86,12 +90,8 @@ export function shapeModel(facts: ShapeFacts): { readonly shape: ModelShape; rea
         // A macro may call others, and name columns of the query that calls it.
         for (const [other, inner] of reachMacros(name, bodies)) {
           called.add(other);
-          for (const inside of inner.names) own.add(inside);
+          for (const inside of inner.names) take(inside);
         }
-      }
-      for (const name of own) {
-        names.add(name);
-        for (const item of shape.items.get(name) ?? []) parts.add(item);
       }
     }
     const reads: string[] = [];

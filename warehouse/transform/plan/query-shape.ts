@@ -109,7 +109,12 @@ export function shapeQuery(query: AstNode, context: ShapeContext): QueryShape {
       }
       const { names, functions } = found[i] ?? findNames(item);
       // Its name is no part of what it is: a column under another name is the same column.
-      const part = { place: `${select}.${name}`, hash: hashOf({ ...item, alias: '' }), names, functions };
+      const part = {
+        place: `${select}.${name}`,
+        hash: hashOf(item['alias'] === '' ? item : { ...item, alias: '' }),
+        names,
+        functions,
+      };
       const same = items.get(name);
       if (same === undefined) items.set(name, [part]);
       else same.push(part);
@@ -138,7 +143,12 @@ interface NamesFound extends Pick<QueryPart, 'names' | 'functions'> {
   readonly hasStar: boolean;
 }
 
+const NOTHING_CALLED = { functions: [], calls: [], hasStar: false } as const;
+
 function findNames(value: AstValue): NamesFound {
+  // Most items of select lists are no more than a column.
+  if (isNode(value) && value['class'] === 'COLUMN_REF')
+    return { names: [...new Set(textsOf(value['column_names']).map((name) => name.toLowerCase()))], ...NOTHING_CALLED };
   const names = new Set<string>();
   const functions = new Set<string>();
   const calls = new Set<string>();

@@ -70,7 +70,7 @@ export function createUnitCompiler(
         const replaced = new Map(changed);
         for (const name of givenModels) {
           const model = base.models.find((candidate) => candidate.name === name);
-          const file = files.models.find((candidate) => `${candidate.layer}.${candidate.table}` === name);
+          const file = files.models.find((candidate) => candidate.name === name);
           if (model === undefined || file === undefined) continue;
           standIns.set(standInOf(name), contractOf(model));
           replaced.set(file.file, standInSql(model));
@@ -195,7 +195,8 @@ function withFiles(files: ProjectFiles, changed: ReadonlyMap<string, string>): P
   const known = new Set(files.models.map(({ file }) => file));
   const added = [...changed].flatMap(([file, text]): ModelFile[] => {
     const [, layer, domain = '', table = ''] = /^sql\/(silver|gold)\/(.+)\/([^/]+)\.sql$/.exec(file) ?? [];
-    return known.has(file) || (layer !== 'silver' && layer !== 'gold') ? [] : [{ file, text, layer, domain, table }];
+    if (known.has(file) || (layer !== 'silver' && layer !== 'gold')) return [];
+    return [{ file, text, layer, name: `${layer}.${table}`, domain, table }];
   });
   const replace = <File extends { readonly file: string; readonly text: string }>(list: readonly File[]): File[] =>
     list.map((file) => ({ ...file, text: changed.get(file.file) ?? file.text }));
