@@ -249,7 +249,7 @@ async function bringSeeds(
   return models.map(({ name }) => name);
 }
 
-/** Compiles the models level by level, those of the cache that still hold left as they are; the graph they make. */
+/** Compiles what is new as soon as DuckDB has bound it; then, level by level, looks which models of the cache still hold, and compiles those that do not; the graph they make. */
 async function bringModels(
   { models }: ProjectFiles,
   known: Known,

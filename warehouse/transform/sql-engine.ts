@@ -27,7 +27,7 @@ export type ParsedSql = { readonly kind: 'query'; readonly node: AstNode } | Sql
 export type ParsedText =
   | {
       readonly kind: 'query';
-      /** The tree without places, which are the half of it. */
+      /** The tree without places, which are a sixth of its text. */
       readonly node: AstNode;
       /** That tree as JSON.stringify() writes it. */
       readonly text: string;
