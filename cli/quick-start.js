@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { enableCompileCache, registerHooks, stripTypeScriptTypes } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,8 @@ import { threadId } from 'node:worker_threads';
 // without its types by a hook, for Node 22 strips every file again at every start, which is half of a start's work. Both lie in the user's own
 // folder, not in the system's folder for temporary files, where another user could put code for us to run.
 const dir = join(homedir(), '.cache', 'sluice', 'code');
+/** In milliseconds. */
+const DAY = 86_400_000;
 try {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   enableCompileCache(join(dir, 'compiled'));
@@ -46,9 +48,23 @@ function strippedText(url) {
     const draft = `${kept}.${process.pid}.${threadId}`;
     writeFileSync(draft, stripped, { mode: 0o600 });
     renameSync(draft, kept);
+    forgetOld();
     return stripped;
   } catch {
     return undefined;
+  }
+}
+
+/** Looked for once a day, when something new is kept. What is older and still used is made again by the next start. */
+function forgetOld() {
+  const looked = join(dir, 'looked-for-old');
+  const now = Date.now();
+  if (now - (statSync(looked, { throwIfNoEntry: false })?.mtimeMs ?? 0) < DAY) return;
+  writeFileSync(looked, '', { mode: 0o600 });
+  for (const entry of readdirSync(dir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const modified = entry.isFile() ? statSync(path, { throwIfNoEntry: false })?.mtimeMs : undefined;
+    if (modified !== undefined && now - modified > 30 * DAY) rmSync(path, { force: true });
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -66,7 +66,7 @@ test('code kept from an earlier start is used as long as it is of the same file,
   try {
     const folder = join(home, '.cache', 'sluice', 'code');
     const usual = await start(home);
-    const names = (await readdir(folder)).filter((name) => name !== 'compiled');
+    const names = (await readdir(folder)).filter((name) => /^[\da-f]{64}$/.test(name));
     assert.ok(names.length >= 3, `${names.length} files kept`);
     const kept = new Map<string, string>();
     for (const name of names) kept.set(name, await readFile(join(folder, name), 'utf8'));
@@ -85,6 +85,47 @@ test('code kept from an earlier start is used as long as it is of the same file,
     assert.equal(await start(blocked), usual);
     await mkdir(join(home, 'other', '.cache', 'sluice', 'code', version), { recursive: true });
     assert.equal(await start(join(home, 'other')), usual, 'one file that cannot be written');
+  } finally {
+    await rm(home, { recursive: true });
+  }
+});
+
+test('code that was kept a month ago is forgotten once a day, when something new is kept', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'sluice-start-'));
+  const folder = join(home, '.cache', 'sluice', 'code');
+  const start = async () => {
+    const result = await runCli(['--version'], { env: { NODE_OPTIONS: undefined, HOME: home } });
+    assert.deepEqual([result.code, result.stderr], [0, '']);
+  };
+  const age = async (name: string, days: number) => {
+    const then = new Date(Date.now() - days * 86_400_000);
+    await utimes(join(folder, name), then, then);
+  };
+  const plant = async (name: string, days: number) => {
+    await mkdir(join(folder, 'compiled', 'v0'), { recursive: true });
+    await writeFile(join(folder, name), 'old');
+    await age(name, days);
+  };
+  const has = async (name: string) => (await readdir(folder, { recursive: true })).includes(name);
+  try {
+    await plant('old', 31);
+    await plant('compiled/v0/old', 31);
+    await plant('younger', 29);
+    await start();
+    assert.deepEqual([await has('old'), await has('compiled/v0/old'), await has('younger')], [false, false, true]);
+    const kept = (await readdir(folder)).filter((name) => /^[\da-f]{64}$/.test(name));
+    assert.ok(kept.length >= 3, 'what this start kept stays');
+
+    await plant('old', 31);
+    await start();
+    assert.ok(await has('old'), 'nothing new was kept');
+    await rm(join(folder, kept[0] ?? ''));
+    await start();
+    assert.ok(await has('old'), 'looked for today already');
+    await age('looked-for-old', 2);
+    await rm(join(folder, kept[0] ?? ''));
+    await start();
+    assert.equal(await has('old'), false);
   } finally {
     await rm(home, { recursive: true });
   }

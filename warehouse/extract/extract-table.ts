@@ -7,8 +7,7 @@ import { checkKey, createSetAside, differencesSql, isSameBag, tellDifferences, w
 import { latestInstant } from './column-range.ts';
 import type { QuarantinedRow } from './copy/misfit.ts';
 import { readFirstLoad } from './first-load.ts';
-import { GUARD_MARGIN_SECONDS } from './guard.ts';
-import { duckdbInstant, readInstant } from './instant.ts';
+import { nextCursorValue } from './next-cursor.ts';
 import { selectSql } from './read-plan.ts';
 import { createIncoming, createReadMemory, type ReadRows, readRows } from './read-rows.ts';
 import { createRowNumbers, describeRowFile, type RowFile } from './row-files.ts';
@@ -244,23 +243,8 @@ async function nextCursor({ plan, open, table, db }: TableJob, newest: string | 
   if (plan.proof === null || column === undefined) return null;
   const kept = plan.how === 'cursor' ? (plan.before?.value ?? null) : null;
   if (newest === null && kept !== null) return plan.before;
-  const own = ownCursor(newest, open.guard.bound, kept);
-  if (own !== undefined) return { column, value: own, proof: plan.proof };
-  const [row] = await db.rows<{ value: string }>(
-    `select greatest(least($1::timestamptz, $2::timestamptz) - interval ${GUARD_MARGIN_SECONDS} seconds, $3::timestamptz)::varchar as value`,
-    [newest ?? open.guard.bound, open.guard.bound, kept],
-  );
-  return row === undefined ? null : { column, value: row.value, proof: plan.proof };
-}
-
-/** What DuckDB would compute in nextCursor; undefined for texts that only it reads. */
-function ownCursor(newest: string | null, bound: string, kept: string | null): string | undefined {
-  const most = readInstant(bound);
-  const seen = newest === null ? most : readInstant(newest);
-  const least = kept === null ? undefined : readInstant(kept);
-  if (most === undefined || seen === undefined || (kept !== null && least === undefined)) return undefined;
-  const next = (seen < most ? seen : most) - BigInt(GUARD_MARGIN_SECONDS) * 1_000_000n;
-  return duckdbInstant(least !== undefined && least > next ? least : next);
+  const value = await nextCursorValue(db, { newest, bound: open.guard.bound, kept });
+  return { column, value, proof: plan.proof };
 }
 
 function nameOf(table: CatalogTable): string {

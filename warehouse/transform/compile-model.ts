@@ -12,7 +12,7 @@ import type { CompiledModel, Model, RefreshRule } from './model.ts';
 import { createParsedModel, type ParsedModel } from './parsed-model.ts';
 import { shapeModel } from './plan/model-shape.ts';
 import type { ShapeContext } from './plan/query-shape.ts';
-import { readModel } from './read-model.ts';
+import { type ReadModel, readModel } from './read-model.ts';
 import { type References, readReferences } from './references.ts';
 import type { RefreshContext } from './refresh-context.ts';
 import { deriveRefreshRule } from './refresh-rule.ts';
@@ -32,17 +32,21 @@ export interface Candidate {
   readonly isNamed: boolean;
 }
 
-/** Reads and parses model files, one after the other; what is wrong with one is reported and leaves it out. */
+/** Reads model files, each when it is asked for; what is wrong with one is reported and leaves it out. */
+export function* readModels(files: readonly ModelFile[], diagnostics: Diagnostics): Generator<ReadModel> {
+  for (const file of files) {
+    const read = readModel(file, diagnostics);
+    if (read !== undefined) yield read;
+  }
+}
+
+/** Parses models, one after the other; what is wrong with one is reported and leaves it out. */
 export async function* parseModels(
   { engine, shapes }: { readonly engine: SqlEngine; readonly shapes: ShapeContext },
-  files: readonly ModelFile[],
+  read: Iterable<ReadModel>,
   tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<Candidate> {
-  const read = files.values().flatMap((file) => {
-    const one = readModel(file, diagnostics);
-    return one === undefined ? [] : [one];
-  });
   for await (const { item: one, parsed } of engine.parseAll(read, ({ model }) => model.sql)) {
     if (parsed.kind === 'problem') {
       reportProblem(parsed, one.model, engine, diagnostics);
