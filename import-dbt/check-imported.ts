@@ -6,6 +6,7 @@ import {
   LAYERS,
   type ProjectFile,
   type ProjectFiles,
+  toModelFile,
 } from '../warehouse/transform/index.ts';
 import type { Imported } from './import-project.ts';
 
@@ -26,13 +27,7 @@ export async function checkImported(
     files.filter(({ file }) => !byPath.has(file));
   const own = (prefix: string): ProjectFile[] =>
     imported.files.filter(({ path }) => path.startsWith(prefix)).map(({ path, text }) => ({ file: path, text }));
-  const models = LAYERS.flatMap((layer) =>
-    own(`sql/${layer}/`).map((file) => {
-      const [domain = '', entry = ''] = file.file.slice(`sql/${layer}/`.length).split('/');
-      const table = entry.replace(/\.sql$/, '');
-      return { ...file, layer, name: `${layer}.${table}`, domain, table };
-    }),
-  );
+  const models = LAYERS.flatMap((layer) => own(`sql/${layer}/`).map((file) => toModelFile(file, layer)));
   const stems = own('sql/seeds/').filter(({ file }) => file.endsWith('.csv'));
   const files = {
     ...project.files,

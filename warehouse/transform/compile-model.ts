@@ -33,40 +33,40 @@ export interface Candidate {
 }
 
 /** Reads model files, each when it is asked for; what is wrong with one is reported and leaves it out. */
-export function* readModels(files: readonly ModelFile[], diagnostics: Diagnostics): Generator<ReadModel> {
+function* readModels(files: readonly ModelFile[], diagnostics: Diagnostics): Generator<ReadModel> {
   for (const file of files) {
     const read = readModel(file, diagnostics);
     if (read !== undefined) yield read;
   }
 }
 
-/** Parses models, one after the other; what is wrong with one is reported and leaves it out. */
+/** Reads and parses model files, one after the other; what is wrong with one is reported and leaves it out. */
 export async function* parseModels(
   { engine, shapes }: { readonly engine: SqlEngine; readonly shapes: ShapeContext },
-  read: Iterable<ReadModel>,
+  files: readonly ModelFile[],
   tables: ReadonlySet<string>,
   diagnostics: Diagnostics,
 ): AsyncGenerator<Candidate> {
-  for await (const { item: one, parsed } of engine.parseAll(read, ({ model }) => model.sql)) {
+  for await (const { item: one, parsed } of engine.parseAll(readModels(files, diagnostics), ({ model }) => model.sql)) {
     if (parsed.kind === 'problem') {
       reportProblem(parsed, one.model, engine, diagnostics);
       continue;
     }
     const references = readReferences(parsed.node);
     const entry = createParsedModel(one, parsed, references, shapes);
-    const isKnown = references.tables.every(({ name }) => name !== undefined && tables.has(name));
-    const located = () => ({ model: one.model, references: readReferences(entry.query) });
-    if (!isKnown) reportUnknownTables(located(), tables, diagnostics);
     const lint = (query: AstNode, found: References): readonly Diagnostic[] => {
       const findings = createDiagnostics(() => undefined);
       lintQuery({ model: one.model, query, references: found }, engine, findings);
       return findings.list;
     };
+    const isKnown = references.tables.every(({ name }) => name !== undefined && tables.has(name));
+    const isSound = isKnown && lint(parsed.node, references).length === 0;
     // Places are looked up only where there is something to say.
-    const isSound = lint(parsed.node, references).length === 0;
+    const located = isSound ? references : readReferences(entry.query);
+    if (!isKnown) reportUnknownTables({ model: one.model, references: located }, tables, diagnostics);
     yield {
       entry,
-      findings: isSound ? [] : lint(entry.query, readReferences(entry.query)),
+      findings: isSound ? [] : lint(entry.query, located),
       readsElsewhere: readsElsewhere(references),
       isNamed: references.tables.every(({ name }) => name !== undefined),
     };

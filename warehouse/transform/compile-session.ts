@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createTableMaker } from './bind.ts';
 import type { CachedTest } from './cache/compile-cache.ts';
-import { type Candidate, type Described, parseModels, readModels } from './compile-model.ts';
+import { type Candidate, type Described, parseModels } from './compile-model.ts';
 import type { Diagnostics } from './diagnostics.ts';
 import { digest } from './digest.ts';
 import { reach } from './graph.ts';
@@ -98,12 +98,8 @@ export function createCompileSession(
 
   const parse: CompileSession['parse'] = async (list, { isBound = true, between } = {}) => {
     if (list.length === 0) return;
-    const opening = open();
-    const read = readModels(list, diagnostics);
-    // The first header takes longest: meanwhile DuckDB opens.
-    const first = read.next();
-    const known = await opening;
-    for await (const candidate of parseModels(known, startingWith(first, read), tables, diagnostics)) {
+    const known = await open();
+    for await (const candidate of parseModels(known, list, tables, diagnostics)) {
       const { entry } = candidate;
       const { name, file } = entry.model;
       parsed.push(entry);
@@ -243,12 +239,6 @@ export function createCompileSession(
       open?.engine.close();
     },
   };
-}
-
-function* startingWith<T>(first: IteratorResult<T, unknown>, rest: Generator<T>): Generator<T> {
-  if (first.done === true) return;
-  yield first.value;
-  yield* rest;
 }
 
 /** Two are bound by DuckDB, and the next are there when it has done. */

@@ -311,7 +311,7 @@ async function compileAnswered(context: Context, options: { readonly isWaiting: 
 async function compileBound(described: readonly Described[], context: Context): Promise<void> {
   const { session, wants, diagnostics, neverNull, files } = context;
   const { byName, candidateOf, columns, compiled } = session;
-  const { engine, macros, shapes } = await session.open();
+  const { engine, macros } = await session.open();
   const entries = described.map(({ entry }) => entry);
   for (const { model } of entries) lintCandidate(candidateOf.get(model.name) ?? missing(model.name), macros, context);
   await session.bringViews(entries);
@@ -321,7 +321,6 @@ async function compileBound(described: readonly Described[], context: Context): 
       engine,
       columns,
       macros,
-      shapes,
       compiled,
       byName,
       neverNull,

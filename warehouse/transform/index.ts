@@ -23,14 +23,7 @@ export {
   type ModelLineage,
   traceLineage,
 } from './lineage/column-lineage.ts';
-export {
-  type KnownFile,
-  type KnownFiles,
-  loadProject,
-  type ModelFile,
-  type ProjectFile,
-  type ProjectFiles,
-} from './load.ts';
+export { loadProject, type ModelFile, type ProjectFile, type ProjectFiles, toModelFile } from './load.ts';
 export { asOfMacro, createMacroSql } from './macros.ts';
 export {
   type CompiledModel,

@@ -81,9 +81,10 @@ function readUnlessKnown(dir: string, file: string, known: KnownFile | undefined
   const isHere = before?.dir === dir;
   const path = isHere ? before.path : `${dir}/${file}`;
   const found = statSync(path, { throwIfNoEntry: false });
-  if (isHere && found !== undefined && isSettled(found, settled) && isSameLook(found, before.look)) return before.file;
-  const stamp = found !== undefined && isSettled(found, settled) ? stampOf(found) : '';
-  if (known === undefined || found === undefined || stamp === '' || known.stamp !== stamp)
+  const look = found !== undefined && isSettled(found, settled) ? found : undefined;
+  if (isHere && look !== undefined && isSameLook(look, before.look)) return before.file;
+  const stamp = look === undefined ? '' : stampOf(look);
+  if (known === undefined || look === undefined || known.stamp !== stamp)
     return { ...readProjectFile(dir, file), stamp };
   let text: string | undefined;
   const read: ProjectFile = {
@@ -94,7 +95,7 @@ function readUnlessKnown(dir: string, file: string, known: KnownFile | undefined
       return (text ??= readFileSync(join(dir, file), 'utf8'));
     },
   };
-  const { mtimeMs, ctimeMs, size, ino } = found;
+  const { mtimeMs, ctimeMs, size, ino } = look;
   unread.set(known, { dir, path, look: { mtimeMs, ctimeMs, size, ino }, file: read });
   return read;
 }
@@ -153,7 +154,8 @@ function listSql(dir: string): string[] {
   return paths.sort();
 }
 
-function toModelFile(file: ProjectFile, layer: Layer): ModelFile {
+/** A file of sql/<layer> with what its path says; the same object. */
+export function toModelFile(file: ProjectFile, layer: Layer): ModelFile {
   if ('layer' in file) return file as ModelFile;
   const path = file.file.slice(`sql/${layer}/`.length, -'.sql'.length);
   const cut = path.lastIndexOf('/');

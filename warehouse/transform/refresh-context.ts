@@ -1,6 +1,5 @@
 import type { CompiledModel } from './model.ts';
 import type { ParsedModel } from './parsed-model.ts';
-import type { ShapeContext } from './plan/query-shape.ts';
 import type { LoadedMacros } from './read-macros.ts';
 import type { BoundColumn, SqlEngine } from './sql-engine.ts';
 
@@ -10,7 +9,6 @@ export interface RefreshContext {
   /** Columns of every table bound so far. */
   readonly columns: ReadonlyMap<string, readonly BoundColumn[]>;
   readonly macros: LoadedMacros;
-  readonly shapes: ShapeContext;
   readonly compiled: ReadonlyMap<string, CompiledModel>;
   readonly byName: ReadonlyMap<string, ParsedModel>;
   /** Columns that bronze's contract says are never NULL, as <table>.<column>. */

@@ -294,7 +294,7 @@ export const DESCRIBED_TOGETHER = 32;
 
 /** A connection binds one query at a time: there is a second one, which opens when it is first asked for. */
 function createBinders(db: DuckDb): (sqls: readonly string[]) => Promise<readonly DescribedSql[]> {
-  let asked = 0;
+  let isBusy = false;
   let second: Promise<Queries> | undefined;
   const openSecond = async (): Promise<Queries> => {
     const reader = await db.connectReader();
@@ -302,12 +302,12 @@ function createBinders(db: DuckDb): (sqls: readonly string[]) => Promise<readonl
     return reader;
   };
   return async (sqls) => {
-    if (asked > 0) return describeTogether(await (second ??= openSecond()), sqls);
-    asked += 1;
+    if (isBusy) return describeTogether(await (second ??= openSecond()), sqls);
+    isBusy = true;
     try {
       return await describeTogether(db, sqls);
     } finally {
-      asked -= 1;
+      isBusy = false;
     }
   };
 }

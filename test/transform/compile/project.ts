@@ -7,6 +7,7 @@ import {
   type Diagnostic,
   formatLocation,
   type ProjectFiles,
+  toModelFile,
 } from '../../../warehouse/transform/index.ts';
 
 /** Small projects written in the test itself: path → text. */
@@ -17,10 +18,7 @@ export function filesOf(texts: Readonly<Record<string, string>>): ProjectFiles {
     models: entries
       .filter(({ file }) => /^sql\/(silver|gold)\//.test(file))
       .map(({ file, text }) => {
-        const [, folder, ...rest] = file.split('/');
-        const layer = folder === 'gold' ? 'gold' : 'silver';
-        const table = (rest.pop() ?? '').replace(/\.sql$/, '');
-        return { file, text, layer, name: `${layer}.${table}`, domain: rest.join('/'), table };
+        return toModelFile({ file, text }, file.startsWith('sql/gold/') ? 'gold' : 'silver');
       }),
     macros: entries.filter(({ file }) => file.startsWith('sql/macros/')),
     tests: entries.filter(({ file }) => file.startsWith('sql/tests/')),

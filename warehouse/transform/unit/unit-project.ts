@@ -4,7 +4,7 @@ import { nearestOf } from '../../core/nearest.ts';
 import { compileProject } from '../compile.ts';
 import type { Diagnostics } from '../diagnostics.ts';
 import { reach } from '../graph.ts';
-import type { ModelFile, ProjectFiles } from '../load.ts';
+import { type ModelFile, type ProjectFiles, toModelFile } from '../load.ts';
 import type { CompiledModel, CompiledProject } from '../model.ts';
 import type { SourceLocation } from '../source-location.ts';
 import { contractOf, standInOf, standInSql } from './stand-in.ts';
@@ -194,9 +194,8 @@ function cutProject(
 function withFiles(files: ProjectFiles, changed: ReadonlyMap<string, string>): ProjectFiles {
   const known = new Set(files.models.map(({ file }) => file));
   const added = [...changed].flatMap(([file, text]): ModelFile[] => {
-    const [, layer, domain = '', table = ''] = /^sql\/(silver|gold)\/(.+)\/([^/]+)\.sql$/.exec(file) ?? [];
-    if (known.has(file) || (layer !== 'silver' && layer !== 'gold')) return [];
-    return [{ file, text, layer, name: `${layer}.${table}`, domain, table }];
+    const [, layer] = /^sql\/(silver|gold)\/.+\/[^/]+\.sql$/.exec(file) ?? [];
+    return known.has(file) || (layer !== 'silver' && layer !== 'gold') ? [] : [toModelFile({ file, text }, layer)];
   });
   const replace = <File extends { readonly file: string; readonly text: string }>(list: readonly File[]): File[] =>
     list.map((file) => ({ ...file, text: changed.get(file.file) ?? file.text }));
